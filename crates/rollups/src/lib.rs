@@ -15,11 +15,11 @@
 //!
 //! // A visitor takes step 1 and, ten seconds later, step 2. Each step is a bit.
 //! let mut events = FunnelEvents::default();
-//! for (order, at, steps) in [(0, 0, 0b01), (1, 10, 0b10)] {
-//!     events.push(FunnelEvent { visitor: 1, at, order, steps });
+//! for (sequence, timestamp, matching_steps) in [(0, 0, 0b01), (1, 10, 0b10)] {
+//!     events.push(FunnelEvent { visitor: 1, timestamp, sequence, matching_steps });
 //! }
-//! let rules = FunnelRules { steps: 2, is_strict: false, window: 60 };
-//! assert_eq!(rules.count(events), [1, 1]);
+//! let rules = FunnelRules { step_count: 2, is_strict: false, window: 60 };
+//! assert_eq!(rules.count_visitors(events), [1, 1]);
 //! ```
 #![forbid(unsafe_code)]
 

@@ -1,6 +1,5 @@
 //! `/dead-letters`: deliveries that failed for good.
 
-use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::Problem;
@@ -71,12 +70,12 @@ pub(super) struct DeadLetterResponse {
 pub(super) async fn list(
     State(shared): State<AppState>,
     Query(asked): Query<DeadLetterListParams>,
-) -> Result<Answer<Page<DeadLetterResponse>>, Problem> {
+) -> Result<axum::Json<Page<DeadLetterResponse>>, Problem> {
     let limit = asked.limit;
     let mut rows = dead_letter::list(&shared.pool, asked.cursor, limit.with_lookahead()).await?;
     let next_cursor = limit.truncate_page(&mut rows, |row| row.id);
     let data = rows.into_iter().map(DeadLetterResponse::from).collect();
-    Ok(Answer(Page { data, next_cursor }))
+    Ok(axum::Json(Page { data, next_cursor }))
 }
 
 const MAX_REQUEUED_PER_REQUEST: i64 = 10_000;
@@ -124,7 +123,7 @@ pub(super) struct RetryResponse {
 pub(super) async fn retry(
     State(shared): State<AppState>,
     Json(again): Json<RetryRequest>,
-) -> Result<(StatusCode, Answer<RetryResponse>), Problem> {
+) -> Result<(StatusCode, axum::Json<RetryResponse>), Problem> {
     let texts = [&again.event, &again.channel, &again.provider];
     if texts.into_iter().flatten().any(|text| text.contains('\0')) {
         return Err(error::nul_character("body"));
@@ -139,7 +138,7 @@ pub(super) async fn retry(
     let now = shared.clock.now();
     let count = dead_letter::requeue(&shared.pool, &filter, now, MAX_REQUEUED_PER_REQUEST).await?;
     shared.queue_signal.wake_all();
-    Ok((StatusCode::ACCEPTED, Answer(RetryResponse { count })))
+    Ok((StatusCode::ACCEPTED, axum::Json(RetryResponse { count })))
 }
 
 impl From<dead_letter::DeadLetterRow> for DeadLetterResponse {

@@ -1,6 +1,5 @@
 //! `POST /erasures`: erases the data about a person.
 
-use axum::Json as Answer;
 use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Json;
@@ -33,10 +32,10 @@ const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
 pub(super) async fn erase(
     State(shared): State<AppState>,
     Json(request): Json<ErasureRequest>,
-) -> Result<Answer<ErasureResponse>, Problem> {
+) -> Result<axum::Json<ErasureResponse>, Problem> {
     let now = shared.clock.now();
     let erased = erasure::erase(&shared.pool, &accept(request, now)?, now).await?;
-    Ok(Answer(ErasureResponse {
+    Ok(axum::Json(ErasureResponse {
         notifications: erased.notifications,
         deliveries: erased.deliveries,
         canceled: erased.canceled,

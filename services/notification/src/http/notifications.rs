@@ -2,7 +2,7 @@
 
 mod response;
 
-use axum::Json as Answer;
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::Problem;
@@ -64,7 +64,7 @@ pub(super) struct NotificationListParams {
 pub(super) async fn list(
     State(shared): State<AppState>,
     Query(asked): Query<NotificationListParams>,
-) -> Result<Answer<Page<NotificationSummary>>, Problem> {
+) -> Result<Json<Page<NotificationSummary>>, Problem> {
     let filter = NotificationFilter {
         status: asked.status,
         event: asked.event,
@@ -78,7 +78,7 @@ pub(super) async fn list(
     let next_cursor = asked.limit.truncate_page(&mut rows, |row| row.id);
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     let deliveries = delivery::list_for_notifications(&shared.pool, &ids).await?;
-    Ok(Answer(Page {
+    Ok(Json(Page {
         data: NotificationSummary::from_rows(rows, &deliveries),
         next_cursor,
     }))
@@ -94,8 +94,8 @@ pub(super) async fn list(
 pub(super) async fn get(
     State(shared): State<AppState>,
     Path(id): Path<Uuid>,
-) -> Result<Answer<NotificationDetail>, Problem> {
-    Ok(Answer(load_detail(&shared, id).await?))
+) -> Result<Json<NotificationDetail>, Problem> {
+    Ok(Json(load_detail(&shared, id).await?))
 }
 
 /// Retry the dead deliveries of a notification.
@@ -111,14 +111,14 @@ pub(super) async fn get(
 pub(super) async fn retry(
     State(shared): State<AppState>,
     Path(id): Path<Uuid>,
-) -> Result<(StatusCode, Answer<NotificationDetail>), Problem> {
+) -> Result<(StatusCode, Json<NotificationDetail>), Problem> {
     let revived = delivery::requeue_dead(&shared.pool, id, shared.clock.now()).await?;
     let detail = load_detail(&shared, id).await?;
     if revived == 0 {
         return Err(error::no_dead_delivery());
     }
     shared.queue_signal.wake_all();
-    Ok((StatusCode::ACCEPTED, Answer(detail)))
+    Ok((StatusCode::ACCEPTED, Json(detail)))
 }
 
 /// Acknowledge a notification.
@@ -133,9 +133,9 @@ pub(super) async fn retry(
 pub(super) async fn acknowledge(
     State(shared): State<AppState>,
     Path(id): Path<Uuid>,
-) -> Result<Answer<NotificationDetail>, Problem> {
+) -> Result<Json<NotificationDetail>, Problem> {
     notification::acknowledge(&shared.pool, id, shared.clock.now()).await?;
-    Ok(Answer(load_detail(&shared, id).await?))
+    Ok(Json(load_detail(&shared, id).await?))
 }
 
 async fn load_detail(shared: &AppState, id: Uuid) -> Result<NotificationDetail, Problem> {

@@ -1,6 +1,5 @@
 //! `/push`: Web Push subscriptions of browsers.
 
-use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::Problem;
@@ -63,13 +62,13 @@ pub(super) struct SubscriptionResponse {
     ))]
 pub(super) async fn key(
     State(shared): State<AppState>,
-) -> Result<Answer<PushKeyResponse>, Problem> {
+) -> Result<axum::Json<PushKeyResponse>, Problem> {
     let vapid = shared
         .vapid
         .as_ref()
         .ok_or_else(error::push_not_configured)?;
     let public_key = vapid.public_key.clone();
-    Ok(Answer(PushKeyResponse { public_key }))
+    Ok(axum::Json(PushKeyResponse { public_key }))
 }
 
 /// Store a browser's subscription.
@@ -87,7 +86,7 @@ pub(super) async fn key(
 pub(super) async fn subscribe(
     State(shared): State<AppState>,
     Json(asked): Json<SubscriptionRequest>,
-) -> Result<(StatusCode, Answer<SubscriptionResponse>), Problem> {
+) -> Result<(StatusCode, axum::Json<SubscriptionResponse>), Problem> {
     let SubscriptionRequest {
         endpoint: url,
         keys,
@@ -104,7 +103,7 @@ pub(super) async fn subscribe(
         id: row.id,
         address: row.address,
     };
-    Ok((StatusCode::CREATED, Answer(kept)))
+    Ok((StatusCode::CREATED, axum::Json(kept)))
 }
 
 /// Delete a browser's subscription.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json as Answer;
 use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Json;
@@ -127,7 +126,7 @@ pub(super) struct SmsPreview {
 pub(super) async fn test(
     State(shared): State<AppState>,
     Json(trial): Json<RuleTestRequest>,
-) -> Result<Answer<RuleTestResponse>, Problem> {
+) -> Result<axum::Json<RuleTestResponse>, Problem> {
     let command = resolve_command(&shared, trial.notification, trial.notification_id).await?;
     let book = shared.routing_cache.table().await?;
     let now = trial.at.unwrap_or_else(|| shared.clock.now());
@@ -139,7 +138,7 @@ pub(super) async fn test(
     });
     build_response(&shared, decided.await??, now)
         .await
-        .map(Answer)
+        .map(axum::Json)
 }
 
 /// Replaces all rules by the given one.
