@@ -6,16 +6,19 @@ mod network;
 mod origin;
 mod page;
 mod place;
+mod table;
 mod verdict;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use common::geo::Location;
 use quick_cache::sync::Cache;
 use sqlx::PgConnection;
 use uuid::Uuid;
+
+pub(super) use table::key;
+use table::{DimensionId, DimensionTable};
 
 use super::StoreError;
 use super::cache_age::CacheAge;
@@ -25,25 +28,6 @@ use crate::domain::enriched_visit::EnrichedVisit;
 const MAX_CACHED_IDS: usize = 20_000;
 /// A value that a concurrent transaction inserts is visible to the next statement.
 const MAX_INSERT_ATTEMPTS: usize = 3;
-
-trait DimensionTable {
-    type Value: ?Sized;
-
-    /// A key that is the same on every replica; `None` if there is no value to store.
-    fn key(value: &Self::Value) -> Option<Uuid>;
-
-    /// Inserts values that are missing. Returns the ids of all values that are visible.
-    async fn insert_missing(
-        connection: &mut PgConnection,
-        keys: &[Uuid],
-        values: &[&Self::Value],
-    ) -> Result<Vec<DimensionId>, StoreError>;
-}
-
-struct DimensionId {
-    key: Uuid,
-    id: i32,
-}
 
 /// Cached ids by table.
 #[derive(Clone, Debug)]
@@ -311,32 +295,4 @@ async fn insert_values<D: DimensionTable>(
     Err(StoreError::Corrupt(
         "a dictionary value that can be neither inserted nor read",
     ))
-}
-
-/// The first half of the SHA-256 of a value's parts. The terminators 254 and 255 do not occur in
-/// UTF-8.
-pub(super) fn key<const N: usize>(parts: [Option<&[u8]>; N]) -> Uuid {
-    let mut hash = Context::new(&SHA256);
-    for part in parts {
-        match part {
-            Some(bytes) => {
-                hash.update(bytes);
-                hash.update(&[254]);
-            }
-            None => hash.update(&[255]),
-        }
-    }
-    let hash = hash.finish();
-    let mut half = [0; 16];
-    half.copy_from_slice(&hash.as_ref()[..16]);
-    Uuid::from_bytes(half)
-}
-
-fn bytes(text: Option<&String>) -> Option<&[u8]> {
-    text.map(String::as_bytes)
-}
-
-/// Collects a field of all values.
-fn column<'a, V: ?Sized, T>(values: &[&'a V], field: impl Fn(&'a V) -> T) -> Vec<T> {
-    values.iter().map(|value| field(value)).collect()
 }

@@ -4,8 +4,10 @@
 mod call;
 mod dimension_values;
 mod erased_value;
+mod person;
 mod rollup_texts;
 mod rows;
+mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +16,7 @@ use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 pub use call::ErasureCall;
+pub use person::Person;
 pub(super) use rows::{
     VisitKeyColumns, delete_import_marks, delete_outbox_entries, delete_pending_locations,
 };
@@ -26,24 +29,6 @@ use super::{Store, StoreError, duplicate_visit};
 
 /// Further sites of a visitor, or visitors of a user, may appear between the lookup and the lock.
 const MAX_ERASE_ATTEMPTS: usize = 5;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Person<'a> {
-    /// Everything about one visitor id.
-    Visitor(&'a str),
-    /// Everything about the site's own user id, and the visits of the same visitors without any
-    /// user id. Their visits with another user id belong to another person.
-    User(&'a str),
-}
-
-impl<'a> Person<'a> {
-    fn user_id(self) -> Option<&'a str> {
-        match self {
-            Self::Visitor(_) => None,
-            Self::User(id) => Some(id),
-        }
-    }
-}
 
 /// Counts of what an erasure deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

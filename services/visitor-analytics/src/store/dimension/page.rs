@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use url::{Position, Url};
 use uuid::Uuid;
 
-use super::{DimensionId, DimensionTable, bytes, column, key};
+use super::table::{DimensionId, DimensionTable, bytes, column, key};
 use crate::domain::enriched_visit::EnrichedVisit;
 use crate::store::StoreError;
 

@@ -4,7 +4,7 @@ use common::geo::Location;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{DimensionId, DimensionTable, bytes, column, key};
+use super::table::{DimensionId, DimensionTable, bytes, column, key};
 use crate::store::StoreError;
 
 pub(super) struct PlaceTable;

@@ -4,7 +4,7 @@ use bot_detection::{BotCategory, BotVerdict, RULESET_VERSION};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{DimensionId, DimensionTable, bytes, column, key};
+use super::table::{DimensionId, DimensionTable, bytes, column, key};
 use crate::store::StoreError;
 
 pub(super) struct VerdictTable;

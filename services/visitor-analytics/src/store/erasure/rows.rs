@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::Person;
+use super::person::Person;
 use crate::store::StoreError;
 use crate::store::rollup::TouchedPeriod;
 use crate::store::session::VisitorKey;

@@ -55,18 +55,12 @@ impl InsertBatch<'_> {
         now: DateTime<Utc>,
     ) -> Result<(), sqlx::Error> {
         let visits = visit::VisitColumns::of(self.visits);
-        let new = || {
-            let plans = self.plans.iter();
-            plans.flat_map(|p| p.changes.new.iter().map(|session| (&p.key, session)))
-        };
+        let plans = || self.plans.iter();
+        let new = || plans().flat_map(|p| p.changes.new.iter().map(|session| (&p.key, session)));
         let new_sites: Vec<i32> = new().map(|(key, _)| key.0).collect();
         let new_visitors: Vec<&str> = new().map(|(key, _)| key.1.as_str()).collect();
         let begun = session::SessionColumns::of(new().map(|(_, session)| session));
-        let changed = || {
-            self.plans
-                .iter()
-                .flat_map(|planned| &planned.changes.changed)
-        };
+        let changed = || plans().flat_map(|plan| &plan.changes.changed);
         let before: Vec<DateTime<Utc>> = changed().map(|(before, _)| *before).collect();
         let gone_on =
             session::SessionColumns::of(changed().map(|(_, session): &(_, Session)| session));

@@ -12,9 +12,11 @@ use rollups::query::{Attribute, Interval, day_seconds, property_value};
 use rollups::scan::GroupedMetrics;
 
 use super::column_reader::{ColumnReader, DayBlocks, Grouping};
-use super::dirty_days::DayDetail;
-use super::result_cache::{ResultKind, partition_folded};
-use super::{AsOf, ReportPlan, ReportQuery};
+use super::day_aggregates::DayDetail;
+use super::folded_days::partition_folded;
+use super::plan::ReportPlan;
+use super::query::{AsOf, ReportQuery};
+use super::result_cache::ResultKind;
 use crate::store::rollup::{ValueDictionary, ensure_value_ids, load_sums};
 use crate::store::{Store, StoreError};
 

@@ -10,10 +10,12 @@ use rollups::retention::{CohortActivity, VisitorLists, encode_visitors};
 use rollups::scan::for_each_session;
 
 use super::column_reader::{ColumnReader, Grouping};
-use super::dirty_days::DayDetail;
+use super::day_aggregates::CORRUPT_DAY_METRICS;
+use super::day_aggregates::DayDetail;
+use super::folded_days::partition_folded;
 use super::funnel::{BoundedResult, MAX_FUNNEL_EVENTS};
-use super::result_cache::{ReportResult, ResultKind, partition_folded};
-use super::{AsOf, CORRUPT_DAY_METRICS, ReportQuery};
+use super::query::{AsOf, ReportQuery};
+use super::result_cache::{ReportResult, ResultKind};
 use crate::store::rollup::load_visitor_lists as visitors_of_days;
 use crate::store::{Store, StoreError};
 

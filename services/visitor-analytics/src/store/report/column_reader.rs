@@ -12,8 +12,9 @@ use rollups::query::{Attribute, AttributeFilter};
 use rollups::scan::{CodePredicate, GoalFilter, GroupBy, ScanBlock};
 use tokio::task::JoinHandle;
 
-use super::dirty_days::DayDetail;
-use super::{DirtyDayVersions, ReportQuery};
+use super::day_aggregates::DayDetail;
+use super::plan::DirtyDayVersions;
+use super::query::ReportQuery;
 use crate::store::rollup::{ValueDictionary, load_packs};
 use crate::store::{Store, StoreError};
 

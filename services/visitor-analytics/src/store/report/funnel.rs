@@ -13,8 +13,10 @@ use rollups::query::{Attribute, day_seconds};
 use rollups::scan::{GroupBy, ScanBlock};
 
 use super::column_reader::{ColumnReader, Grouping};
-use super::result_cache::{ReportResult, ResultKind, partition_folded};
-use super::{AsOf, DirtyDayVersions, ReportQuery};
+use super::folded_days::partition_folded;
+use super::plan::DirtyDayVersions;
+use super::query::{AsOf, ReportQuery};
+use super::result_cache::{ReportResult, ResultKind};
 use crate::store::rollup::{ValueDictionary, visitor_hash};
 use crate::store::{Store, StoreError};
 

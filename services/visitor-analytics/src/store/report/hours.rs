@@ -10,9 +10,11 @@ use rollups::day::{LocalDay, LocalHour};
 use rollups::dimension::Dimension;
 use rollups::query::TimeBucket;
 
-use super::dirty_days::DayDetail;
+use super::day_aggregates::CORRUPT_DAY_METRICS;
+use super::day_aggregates::DayDetail;
+use super::plan::ReportPlan;
+use super::query::ReportQuery;
 use super::series::TimeSeries;
-use super::{CORRUPT_DAY_METRICS, ReportPlan, ReportQuery};
 use crate::store::{Store, StoreError};
 
 /// The index in a series for each hour of the site.

@@ -11,9 +11,11 @@ use rollups::pattern::WildcardPattern;
 use rollups::query::day_seconds;
 
 use super::column_reader::{ColumnReader, DayBlocks};
-use super::dirty_days::DayDetail;
+use super::day_aggregates::CORRUPT_DAY_METRICS;
+use super::day_aggregates::DayDetail;
 use super::funnel::{GROUP_BY_PAGE, PAGE_COLUMN, PatternMatcher};
-use super::{AsOf, CORRUPT_DAY_METRICS, ReportPlan, ReportQuery};
+use super::plan::ReportPlan;
+use super::query::{AsOf, ReportQuery};
 use crate::store::rollup::{ValueDictionary, find_value_id, load_ways};
 use crate::store::{Store, StoreError};
 

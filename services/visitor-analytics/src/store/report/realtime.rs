@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Postgres, QueryBuilder};
 
-use super::ReportSite;
+use super::query::ReportSite;
 use crate::domain::visit_filter::VisitFilter;
 use crate::store::{Store, StoreError, filter_sql};
 

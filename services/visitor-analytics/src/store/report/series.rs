@@ -11,9 +11,12 @@ use rollups::query::{Interval, TimeBucket, day_seconds};
 use rollups::scan::GroupedMetrics;
 
 use super::column_reader::{ColumnReader, DayBlocks, Grouping};
-use super::dirty_days::DayDetail;
-use super::result_cache::{ResultKind, partition_folded};
-use super::{AsOf, CORRUPT_DAY_METRICS, ReportPlan, ReportQuery};
+use super::day_aggregates::CORRUPT_DAY_METRICS;
+use super::day_aggregates::DayDetail;
+use super::folded_days::partition_folded;
+use super::plan::ReportPlan;
+use super::query::{AsOf, ReportQuery};
+use super::result_cache::ResultKind;
 use crate::store::{Store, StoreError};
 
 impl Store {

@@ -11,9 +11,10 @@ use rollups::day::LocalDay;
 use rollups::quarter_hours::{QUARTER_HOUR_SECONDS, QuarterHours, count_common_visitors};
 use rollups::query::day_seconds;
 
-use super::dirty_days::DayDetail;
+use super::day_aggregates::DayDetail;
+use super::plan::ReportPlan;
+use super::query::ReportQuery;
 use super::series::TimeSeries;
-use super::{ReportPlan, ReportQuery};
 use crate::store::rollup::{QuarterHourDay, clocks, load_packs};
 use crate::store::{Store, StoreError};
 

@@ -14,7 +14,7 @@ use rollups::dimension::Dimension;
 use rollups::quarter_hours::QUARTER_HOUR_SECONDS;
 use sqlx::PgPool;
 
-use super::fold::VisitIds;
+use super::visit_ids::VisitIds;
 use crate::store::StoreError;
 
 /// Maps the ids in visits to the ids of texts. Values are loaded when they first occur.

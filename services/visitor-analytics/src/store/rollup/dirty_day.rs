@@ -9,12 +9,10 @@ use chrono_tz::Tz;
 use rollups::day::LocalDay;
 use sqlx::PgConnection;
 
+use super::schedule::{OPEN_DAY_GRACE, ROLLUP_DELAY, ROLLUP_LEASE};
 use super::time_zone::load_time_zones;
-use super::{ROLLUP_DELAY, ROLLUP_LEASE};
 use crate::store::StoreError;
 
-/// A day stays open for this long after its end; it is not folded before.
-pub(in crate::store) const OPEN_DAY_GRACE: TimeDelta = TimeDelta::hours(1);
 /// How long a site's time zone is cached; well below [`OPEN_DAY_GRACE`].
 const TIME_ZONE_TTL: TimeDelta = TimeDelta::minutes(10);
 /// About 200 bytes each.

@@ -15,6 +15,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::dictionary::ValueDictionary;
+use super::visit_ids::VisitIds;
 use super::{DayRollup, RollupRow, write};
 use crate::domain::session::SESSION_TIMEOUT;
 use crate::store::StoreError;
@@ -22,32 +23,6 @@ use crate::store::dimension::key;
 
 /// Visits whose values are loaded together.
 const LOOKUP_BATCH_VISITS: usize = 4_000;
-
-/// A visit with the ids of its values.
-pub(super) struct VisitIds {
-    pub(super) visitor_id: String,
-    pub(super) session_id: Uuid,
-    pub(super) timestamp: DateTime<Utc>,
-    pub(super) is_bot: bool,
-    pub(super) page_id: i32,
-    pub(super) origin_id: i32,
-    pub(super) agent_id: i32,
-    pub(super) verdict_id: i32,
-    pub(super) place_id: Option<i32>,
-    pub(super) network_id: Option<i32>,
-    pub(super) status_code: Option<i16>,
-    pub(super) language: Option<String>,
-    /// The properties on which the site reports, such as `plan=pro`.
-    pub(super) properties: Option<Vec<String>>,
-}
-
-impl VisitIds {
-    /// The properties as JSON; `None` if there are none.
-    fn properties_json(&self) -> Option<String> {
-        let properties = self.properties.as_ref().filter(|all| !all.is_empty())?;
-        serde_json::to_string(properties).ok()
-    }
-}
 
 /// Folds a day of a site. A change between the statements gives the day another mark, which is
 /// detected when the rollup is written.

@@ -1,6 +1,7 @@
 //! Verifies the rollups and column blocks of folded days by plain SQL over the visits. It shares no
 //! code with the fold.
 
+mod decoded_visit;
 mod paths;
 mod visits;
 

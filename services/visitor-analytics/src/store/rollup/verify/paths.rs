@@ -10,7 +10,7 @@ use rollups::paths::{
 };
 use sqlx::PgConnection;
 
-use super::visits::DecodedVisit;
+use super::decoded_visit::DecodedVisit;
 use super::{CORRUPT_VERIFIED_METRICS, MetricMismatch, RollupComparison, VerifiableDay};
 use crate::store::StoreError;
 

@@ -3,28 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
+use chrono_tz::Tz;
 use rollups::aggregate::Metrics;
-use rollups::column_block::{BOT_FLAG, ColumnBlock, ColumnKind, SessionRows};
+use rollups::column_block::{BOT_FLAG, ColumnKind};
 use rollups::day::LocalDay;
 use rollups::quarter_hours::{MidnightOverlap, QUARTER_HOUR_SECONDS, QuarterHours};
 use rollups::query::day_seconds;
 use sqlx::PgConnection;
 
+use super::decoded_visit::{DecodedVisit, decode_visits};
 use super::{MetricMismatch, RollupComparison, VerifiableDay, paths};
 use crate::store::rollup::{column_block, visitor_hash};
 use crate::store::{Store, StoreError};
 
-/// A visit as it is stored in a column block.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct DecodedVisit {
-    visitor: u64,
-    pub(super) session: u64,
-    pub(super) is_bot_session: bool,
-    pub(super) at: i64,
-    seconds: i64,
-    /// In the order of [`ColumnKind::STORED`].
-    pub(super) columns: [u32; ColumnKind::STORED.len()],
-}
+const CORRUPT_QUARTER_HOURS: StoreError = StoreError::Corrupt("a quarter-hour rollup");
 
 impl Store {
     pub(super) async fn compare_visits(
@@ -83,8 +75,7 @@ impl Store {
         let Some(row) = row.fetch_optional(&mut *connection).await? else {
             return Ok(());
         };
-        let unreadable = || StoreError::Corrupt("a quarter-hour rollup");
-        let quarters = QuarterHours::from_bytes(&row.quarters).ok_or_else(unreadable)?;
+        let quarters = QuarterHours::from_bytes(&row.quarters).ok_or(CORRUPT_QUARTER_HOURS)?;
         for (name, part) in day_parts(&day_seconds(&this)) {
             let places = quarter_index(&this, part.start)..quarter_index(&this, part.end);
             let folded = quarters.metrics(places);
@@ -95,47 +86,61 @@ impl Store {
                 comparison.compare("quarter hours", Some(&name), class == 1, pair);
             }
         }
-        let Some(overlap) = row.overlap else {
-            return Ok(());
-        };
-        let overlap = MidnightOverlap::from_bytes(&overlap).ok_or_else(unreadable)?;
-        let Some(date) = day.date.succ_opt() else {
-            return Ok(());
-        };
-        let next = VerifiableDay {
-            date,
-            ..day.clone()
-        };
-        let next_visits = self::load_visits(connection, &next).await?;
-        let next = LocalDay::new(zone, date);
-        comparison.compared += 96;
-        let told = |from| overlap.visitors(from, 96).unwrap_or_default();
-        for from in 0..quarter_index(&this, this.to.timestamp()) {
-            let start = this.from.timestamp()
-                + i64::try_from(from).unwrap_or_default() * QUARTER_HOUR_SECONDS;
-            let late = visitors_in(&visits, &(start..this.to.timestamp()));
-            let early = visitors_in(
-                &next_visits,
-                &(next.from.timestamp()..start + 96 * QUARTER_HOUR_SECONDS),
-            );
-            let both = late.intersection(&early);
-            let counted = both.fold([0, 0], |mut counts: [i64; 2], (_, class)| {
-                counts[usize::from(*class)] += 1;
-                counts
-            });
-            if counted != told(from) {
-                comparison.mismatches.push(MetricMismatch {
-                    dimension: "midnight overlap",
-                    value: Some(from.to_string()),
-                    is_bot: false,
-                    metric: "visitors",
-                    folded: Some(told(from).iter().sum()),
-                    counted: Some(counted.iter().sum()),
-                });
+        match row.overlap {
+            Some(overlap) => {
+                compare_overlap(connection, day, zone, &visits, &overlap, comparison).await
             }
+            None => Ok(()),
         }
-        Ok(())
     }
+}
+
+/// Compares the overlap of a day's visitors with those of the next day.
+async fn compare_overlap(
+    connection: &mut PgConnection,
+    day: &VerifiableDay,
+    zone: Tz,
+    visits: &[DecodedVisit],
+    overlap: &[u8],
+    comparison: &mut RollupComparison,
+) -> Result<(), StoreError> {
+    let overlap = MidnightOverlap::from_bytes(overlap).ok_or(CORRUPT_QUARTER_HOURS)?;
+    let Some(date) = day.date.succ_opt() else {
+        return Ok(());
+    };
+    let next = VerifiableDay {
+        date,
+        ..day.clone()
+    };
+    let next_visits = load_visits(connection, &next).await?;
+    let (this, next) = (LocalDay::new(zone, day.date), LocalDay::new(zone, date));
+    comparison.compared += 96;
+    let folded = |from| overlap.visitors(from, 96).unwrap_or_default();
+    for from in 0..quarter_index(&this, this.to.timestamp()) {
+        let start =
+            this.from.timestamp() + i64::try_from(from).unwrap_or_default() * QUARTER_HOUR_SECONDS;
+        let late = visitors_in(visits, &(start..this.to.timestamp()));
+        let early = visitors_in(
+            &next_visits,
+            &(next.from.timestamp()..start + 96 * QUARTER_HOUR_SECONDS),
+        );
+        let both = late.intersection(&early);
+        let counted = both.fold([0, 0], |mut counts: [i64; 2], (_, class)| {
+            counts[usize::from(*class)] += 1;
+            counts
+        });
+        if counted != folded(from) {
+            comparison.mismatches.push(MetricMismatch {
+                dimension: "midnight overlap",
+                value: Some(from.to_string()),
+                is_bot: false,
+                metric: "visitors",
+                folded: Some(folded(from).iter().sum()),
+                counted: Some(counted.iter().sum()),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn quarter_index(day: &LocalDay, second: i64) -> usize {
@@ -261,28 +266,4 @@ async fn load_visits(
     let mut visits: Vec<DecodedVisit> = visits.collect();
     visits.sort_by_key(|visit| visit.at);
     Ok(visits)
-}
-
-/// The visits of sessions that overlap the day. A block may also contain sessions that only come
-/// near the day.
-fn decode_visits(pack: &ColumnBlock, day: &Range<i64>) -> Vec<DecodedVisit> {
-    let mut visits = vec![];
-    let at = |row: usize| pack.start + i64::from(pack.times[row]);
-    let touches = |run: &SessionRows<'_>| run.visits.clone().any(|row| day.contains(&at(row)));
-    for run in pack.session_rows().filter(touches) {
-        for row in run.visits.clone() {
-            visits.push(DecodedVisit {
-                visitor: run.visitor_key,
-                session: run.session.key,
-                is_bot_session: run.session.is_bot,
-                at: at(row),
-                seconds: pack.durations[row].into(),
-                columns: ColumnKind::STORED.map(|field| {
-                    let row = if field.is_per_session() { run.row } else { row };
-                    pack.column(field).value(row)
-                }),
-            });
-        }
-    }
-    visits
 }
