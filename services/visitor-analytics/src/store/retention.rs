@@ -128,7 +128,7 @@ impl Store {
         let mut connection = self.pool.acquire().await?;
         rollup::set_visit_horizon(&mut connection, midnight(border)).await?;
         drop(connection);
-        rollup::drop_packs_before(&self.pool, midnight(border)).await?;
+        rollup::delete_blocks_before(&self.pool, midnight(border)).await?;
         let most = i64::try_from(DELETE_BATCH_ROWS).unwrap_or(i64::MAX);
         while self.delete_events(None, midnight(border), most).await? > 0 {}
         sqlx::query!(

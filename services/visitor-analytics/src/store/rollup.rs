@@ -25,7 +25,7 @@ use rollups::day::LocalDay;
 use sqlx::PgConnection;
 
 pub(super) use column_block::{
-    day_versions as pack_marks, delete_before as drop_packs_before, load as load_packs,
+    day_versions as block_versions, delete_before as delete_blocks_before, load as load_blocks,
     load_visitor_lists,
 };
 pub use day_rollup::{ClaimedDay, DayRollup, RollupRow};
@@ -33,16 +33,15 @@ pub(super) use dictionary::ValueDictionary;
 pub(super) use dirty_day::{DirtyDays, MarkedDays, TouchedPeriod};
 pub use fold::visitor_hash;
 pub(super) use month::load_sums;
-pub(super) use paths::{EncodedPaths, encode_day as ways_of_day, load as load_ways};
-pub(super) use quarter_hour::{QuarterHourDay, load_days as clocks};
+pub(super) use paths::{EncodedPaths, encode_day as encode_day_paths, load as load_paths};
+pub(super) use quarter_hour::{QuarterHourDay, load_days as load_quarter_hours};
 pub(super) use schedule::OPEN_DAY_GRACE;
 use schedule::ROLLUP_LEASE;
-pub(super) use time_zone::parse_time_zone as zone_named;
+pub(super) use time_zone::parse_time_zone;
 pub(super) use time_zone_change::mark_all_days;
 pub use verify::{MetricMismatch, VerifiableDay, VerifyOutcome};
 pub(super) use write::{
-    EncodedMetrics as DayNumbers, VALUES_LOCK, encode_metrics as as_bytes, ensure_value_ids,
-    find_value_id,
+    EncodedMetrics, VALUES_LOCK, encode_metrics, ensure_value_ids, find_value_id,
 };
 
 use super::{Store, StoreError};

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::lru::SizedLru;
 use crate::store::StoreError;
-use crate::store::rollup::{DayNumbers, EncodedPaths};
+use crate::store::rollup::{EncodedMetrics, EncodedPaths};
 
 pub(super) const CORRUPT_DAY_METRICS: StoreError = StoreError::Corrupt("a daily rollup");
 
@@ -39,7 +39,7 @@ const DAYS_LOCK_POISONED: &str = "no code panics while it holds this lock";
 /// The rollups and visits of a day at some time.
 #[derive(Clone, Debug)]
 pub(super) struct DayAggregates {
-    pub(super) metrics: DayNumbers,
+    pub(super) metrics: EncodedMetrics,
     pub(super) paths: EncodedPaths,
     /// `None` if the day does not consist of whole quarter hours.
     pub(super) quarters: Option<QuarterHours>,
@@ -89,14 +89,14 @@ impl DayAggregates {
 
     /// The approximate size in bytes.
     fn size(&self) -> usize {
-        let numbers: usize = self.metrics.values().map(Vec::len).sum();
-        let ways: usize = self.paths.iter().map(Vec::len).sum();
-        numbers + ways + blocks_size(self.blocks()) + 16_000
+        let metrics: usize = self.metrics.values().map(Vec::len).sum();
+        let paths: usize = self.paths.iter().map(Vec::len).sum();
+        metrics + paths + blocks_size(self.blocks()) + 16_000
     }
 }
 
-fn blocks_size(packs: &[Arc<ColumnBlock>]) -> usize {
-    packs.iter().map(|pack| pack.size_bytes()).sum()
+fn blocks_size(blocks: &[Arc<ColumnBlock>]) -> usize {
+    blocks.iter().map(|block| block.size_bytes()).sum()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,9 +124,9 @@ impl DayAggregateCache {
         }
     }
 
-    pub(super) fn get(&self, key: SiteDay, want: DayDetail) -> Option<Arc<DayAggregates>> {
-        let known = self.days.lock().expect(DAYS_LOCK_POISONED).get(&key);
-        known.filter(|day| want == DayDetail::Metrics || day.blocks.is_some())
+    pub(super) fn get(&self, key: SiteDay, detail: DayDetail) -> Option<Arc<DayAggregates>> {
+        let cached = self.days.lock().expect(DAYS_LOCK_POISONED).get(&key);
+        cached.filter(|day| detail == DayDetail::Metrics || day.blocks.is_some())
     }
 
     pub(super) fn insert(&self, key: SiteDay, day: &Arc<DayAggregates>) {
@@ -139,14 +139,14 @@ impl DayAggregateCache {
             day.clone()
         };
         let size = day.size();
-        let mut known = self.days.lock().expect(DAYS_LOCK_POISONED);
-        known.insert(key, day, size);
+        let mut cached = self.days.lock().expect(DAYS_LOCK_POISONED);
+        cached.insert(key, day, size);
     }
 
     pub(super) fn lock(&self, key: SiteDay) -> Arc<tokio::sync::Mutex<()>> {
-        let mut busy = self.day_locks.lock().expect(DAYS_LOCK_POISONED);
-        busy.retain(|_, lock| Arc::strong_count(lock) > 1);
-        busy.entry(key).or_default().clone()
+        let mut locks = self.day_locks.lock().expect(DAYS_LOCK_POISONED);
+        locks.retain(|_, lock| Arc::strong_count(lock) > 1);
+        locks.entry(key).or_default().clone()
     }
 }
 
@@ -160,20 +160,20 @@ pub(super) enum CacheState {
     Expired,
 }
 
-pub(super) fn cache_state(known: &DayAggregates, (change, is_over): (Uuid, bool)) -> CacheState {
-    let age = known.started_at.elapsed();
+pub(super) fn cache_state(cached: &DayAggregates, (version, is_past): (Uuid, bool)) -> CacheState {
+    let age = cached.started_at.elapsed();
     // Each change of a past day gives it another id, and so does an erasure on any day.
-    if (known.version, known.is_past) != (change, is_over) {
+    if (cached.version, cached.is_past) != (version, is_past) {
         return CacheState::Expired;
     }
-    if is_over {
+    if is_past {
         return CacheState::Fresh;
     }
-    if known.visits <= SMALL_DAY_VISITS
-        || age > MAX_STALENESS.max(known.duration * FRESHNESS_FACTOR * 2)
+    if cached.visits <= SMALL_DAY_VISITS
+        || age > MAX_STALENESS.max(cached.duration * FRESHNESS_FACTOR * 2)
     {
         CacheState::Expired
-    } else if age < MIN_FRESHNESS.max(known.duration * FRESHNESS_FACTOR) {
+    } else if age < MIN_FRESHNESS.max(cached.duration * FRESHNESS_FACTOR) {
         CacheState::Fresh
     } else {
         CacheState::Stale

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::day_aggregates::{CacheState, DayAggregates, DayDetail, cache_state};
 use super::query::ReportSite;
-use crate::store::rollup::{OPEN_DAY_GRACE, as_bytes, ways_of_day};
+use crate::store::rollup::{OPEN_DAY_GRACE, encode_day_paths, encode_metrics};
 use crate::store::{Store, StoreError};
 
 impl Store {
@@ -20,26 +20,26 @@ impl Store {
     pub(super) async fn dirty_day(
         &self,
         site: &ReportSite,
-        (date, change): (NaiveDate, Uuid),
+        (date, version): (NaiveDate, Uuid),
         now: DateTime<Utc>,
-        want: DayDetail,
+        detail: DayDetail,
     ) -> Result<Arc<DayAggregates>, StoreError> {
         let key = (site.id, date);
-        let is_over = LocalDay::new(site.zone, date).to + OPEN_DAY_GRACE <= now;
-        let change = (change, is_over);
-        let asked = Instant::now();
-        if let Some(known) = self.day_aggregates.get(key, want) {
-            match cache_state(&known, change) {
-                CacheState::Fresh => return Ok(known),
+        let is_past = LocalDay::new(site.zone, date).to + OPEN_DAY_GRACE <= now;
+        let version = (version, is_past);
+        let requested_at = Instant::now();
+        if let Some(cached) = self.day_aggregates.get(key, detail) {
+            match cache_state(&cached, version) {
+                CacheState::Fresh => return Ok(cached),
                 CacheState::Stale => {
-                    if let Ok(turn) = self.day_aggregates.lock(key).try_lock_owned() {
+                    if let Ok(guard) = self.day_aggregates.lock(key).try_lock_owned() {
                         let (store, site) = (self.clone(), site.clone());
                         tokio::spawn(async move {
-                            let _turn = turn;
-                            store.fold_dirty_day(&site, date, change, now).await
+                            let _guard = guard;
+                            store.fold_dirty_day(&site, date, version, now).await
                         });
                     }
-                    return Ok(known);
+                    return Ok(cached);
                 }
                 CacheState::Expired => {}
             }
@@ -52,15 +52,15 @@ impl Store {
         let (store, site) = (self.clone(), site.clone());
         let folding = tokio::spawn(async move {
             let lock = store.day_aggregates.lock(key);
-            let _turn = lock.lock().await;
+            let _guard = lock.lock().await;
             // Another request may have folded the day meanwhile.
-            let known = store.day_aggregates.get(key, want);
-            if let Some(known) =
-                known.filter(|k| k.started_at >= asked && (k.version, k.is_past) == change)
-            {
-                return Ok(known);
+            let cached = store.day_aggregates.get(key, detail);
+            if let Some(cached) = cached.filter(|cached| {
+                cached.started_at >= requested_at && (cached.version, cached.is_past) == version
+            }) {
+                return Ok(cached);
             }
-            store.fold_dirty_day(&site, date, change, now).await
+            store.fold_dirty_day(&site, date, version, now).await
         });
         folding
             .await
@@ -71,24 +71,24 @@ impl Store {
         &self,
         site: &ReportSite,
         date: NaiveDate,
-        (change, is_over): (Uuid, bool),
+        (version, is_past): (Uuid, bool),
         now: DateTime<Utc>,
     ) -> Result<Arc<DayAggregates>, StoreError> {
-        let _turn = self.day_aggregates.permits.acquire().await;
-        let begun = Instant::now();
+        let _guard = self.day_aggregates.permits.acquire().await;
+        let started_at = Instant::now();
         let folded = self.fold_day(site.id, date).await?;
         let ids = self.value_ids(folded.texts()).await?;
         let day = Arc::new(DayAggregates {
-            metrics: as_bytes(&folded.rows, &ids),
-            paths: ways_of_day(&folded, &ids),
+            metrics: encode_metrics(&folded.rows, &ids),
+            paths: encode_day_paths(&folded, &ids),
             quarters: QuarterHours::from_blocks(&folded.blocks, &day_seconds(&folded.day)),
-            visits: folded.blocks.iter().map(|pack| pack.times.len()).sum(),
+            visits: folded.blocks.iter().map(|block| block.times.len()).sum(),
             blocks: Some(folded.blocks),
             as_of: now,
-            started_at: begun,
-            duration: begun.elapsed(),
-            version: change,
-            is_past: is_over,
+            started_at,
+            duration: started_at.elapsed(),
+            version,
+            is_past,
         });
         self.day_aggregates.insert((site.id, date), &day);
         Ok(day)

@@ -8,7 +8,7 @@ use rollups::query::ReportPeriod;
 use uuid::Uuid;
 
 use super::query::{ReportQuery, ReportSite};
-use crate::store::rollup::zone_named;
+use crate::store::rollup::parse_time_zone;
 use crate::store::{Store, StoreError};
 
 /// The dirty days, each with the id of its last change.
@@ -42,7 +42,7 @@ impl Store {
         Ok(only.map(|row| ReportSite {
             id: row.id,
             domain: row.domain,
-            zone: zone_named(&row.time_zone),
+            zone: parse_time_zone(&row.time_zone),
             properties: row.properties,
         }))
     }
@@ -65,17 +65,17 @@ impl Store {
         Ok(rows.map(|row| (row.day, row.change)).collect())
     }
 
-    pub(super) async fn plan_report(&self, asked: &ReportQuery) -> Result<ReportPlan, StoreError> {
-        let unfolded = self.dirty_day_versions(&asked.site, &asked.period).await?;
+    pub(super) async fn plan_report(&self, query: &ReportQuery) -> Result<ReportPlan, StoreError> {
+        let dirty_versions = self.dirty_day_versions(&query.site, &query.period).await?;
         let mut plan = ReportPlan {
             folded: None,
             dirty: vec![],
             scanned: vec![],
-            dirty_versions: unfolded,
+            dirty_versions,
         };
-        let of_rollups = asked.is_unfiltered() && asked.period.zone == asked.site.zone;
-        for day in asked.period.days() {
-            if !of_rollups || LocalDay::new(asked.site.zone, day.date) != day {
+        let uses_rollups = query.is_unfiltered() && query.period.zone == query.site.zone;
+        for day in query.period.days() {
+            if !uses_rollups || LocalDay::new(query.site.zone, day.date) != day {
                 plan.scanned.push(day);
                 continue;
             }

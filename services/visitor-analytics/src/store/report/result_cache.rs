@@ -57,7 +57,7 @@ impl ReportResult {
     /// The indexed metrics; empty for other results.
     pub(super) fn indexed_metrics(&self) -> &[(ValueId, [Metrics; 2])] {
         match self {
-            Self::Indexed(parts) => parts,
+            Self::Indexed(metrics) => metrics,
             _ => &[],
         }
     }
@@ -65,7 +65,7 @@ impl ReportResult {
     /// The approximate size in bytes.
     fn size(&self) -> usize {
         match self {
-            Self::Indexed(parts) => parts.len() * 88,
+            Self::Indexed(metrics) => metrics.len() * 88,
             Self::Funnel(steps) => steps.len() * 8,
             Self::Cohorts(cohorts) => cohorts.iter().map(|cohort| 24 + cohort.len() * 8).sum(),
         }
@@ -81,39 +81,39 @@ impl ResultCache {
         Self(Arc::new(Mutex::new(SizedLru::new(CACHE_CAPACITY_BYTES))))
     }
 
-    pub(super) fn get(&self, question: Option<&Arc<ResultKey>>) -> Option<Arc<ReportResult>> {
-        let mut known = self.0.lock().expect(RESULTS_LOCK_POISONED);
-        known.get(question?)
+    pub(super) fn get(&self, key: Option<&Arc<ResultKey>>) -> Option<Arc<ReportResult>> {
+        let mut results = self.0.lock().expect(RESULTS_LOCK_POISONED);
+        results.get(key?)
     }
 
-    /// Returns the cached metrics, or computes and caches them by `scanned`.
+    /// Returns the cached metrics, or computes and caches them by `scan`.
     pub(super) async fn get_or_scan(
         &self,
-        question: Option<Arc<ResultKey>>,
-        scanned: impl Future<Output = Result<(IndexedMetrics, DateTime<Utc>), StoreError>>,
+        key: Option<Arc<ResultKey>>,
+        scan: impl Future<Output = Result<(IndexedMetrics, DateTime<Utc>), StoreError>>,
     ) -> Result<Arc<ReportResult>, StoreError> {
-        if let Some(found) = self.get(question.as_ref()) {
-            return Ok(found);
+        if let Some(result) = self.get(key.as_ref()) {
+            return Ok(result);
         }
-        let (parts, _) = scanned.await?;
-        let found = Arc::new(ReportResult::Indexed(parts));
-        self.insert(question, &found);
-        Ok(found)
+        let (metrics, _) = scan.await?;
+        let result = Arc::new(ReportResult::Indexed(metrics));
+        self.insert(key, &result);
+        Ok(result)
     }
 
-    pub(super) fn insert(&self, question: Option<Arc<ResultKey>>, found: &Arc<ReportResult>) {
-        let Some(question) = question else {
+    pub(super) fn insert(&self, key: Option<Arc<ResultKey>>, result: &Arc<ReportResult>) {
+        let Some(key) = key else {
             return;
         };
-        let texts = question
+        let texts = key
             .filters
             .iter()
             .flat_map(|f| f.included.iter().chain(&f.excluded));
-        let asked: usize = texts.map(WildcardPattern::memory_size).sum();
-        let size = found.size() + asked + question.days.len() * 24 + 300;
+        let filter_size: usize = texts.map(WildcardPattern::memory_size).sum();
+        let size = result.size() + filter_size + key.days.len() * 24 + 300;
         if size <= MAX_RESULT_BYTES {
-            let mut known = self.0.lock().expect(RESULTS_LOCK_POISONED);
-            known.insert(question, found.clone(), size);
+            let mut results = self.0.lock().expect(RESULTS_LOCK_POISONED);
+            results.insert(key, result.clone(), size);
         }
     }
 }
