@@ -77,7 +77,7 @@ impl DimensionCache {
     }
 
     pub(super) fn clear(&self) {
-        for known in [
+        for cache in [
             &self.pages,
             &self.origins,
             &self.agents,
@@ -85,7 +85,7 @@ impl DimensionCache {
             &self.places,
             &self.networks,
         ] {
-            known.0.clear();
+            cache.0.clear();
         }
     }
 
@@ -112,35 +112,31 @@ impl DimensionCache {
     /// writers do not deadlock.
     pub(super) async fn insert_missing(
         connection: &mut PgConnection,
-        numbers: &mut VisitDimensionIds,
+        ids: &mut VisitDimensionIds,
         visits: &[&EnrichedVisit],
     ) -> Result<(), StoreError> {
-        if numbers.is_complete() {
+        if ids.is_complete() {
             return Ok(());
         }
         let each: Vec<_> = visits.iter().map(|visit| Some(*visit)).collect();
         let verdicts: Vec<_> = visits.iter().map(|v| Some(&v.verdict)).collect();
         let locations: Vec<_> = visits.iter().map(|visit| visit.location()).collect();
-        numbers
-            .pages
+        ids.pages
             .insert_missing::<page::PageTable>(connection, &each)
             .await?;
-        let origins = &mut numbers.origins;
-        origins
+        let origin_ids = &mut ids.origins;
+        origin_ids
             .insert_missing::<origin::OriginTable>(connection, &each)
             .await?;
-        let agents = &mut numbers.agents;
-        agents
+        let agent_ids = &mut ids.agents;
+        agent_ids
             .insert_missing::<agent::AgentTable>(connection, &each)
             .await?;
-        let judged = &mut numbers.verdicts;
-        judged
+        let verdict_ids = &mut ids.verdicts;
+        verdict_ids
             .insert_missing::<verdict::VerdictTable>(connection, &verdicts)
             .await?;
-        numbers
-            .locations
-            .insert_missing(connection, &locations)
-            .await
+        ids.locations.insert_missing(connection, &locations).await
     }
 
     /// The ids of places and networks; inserts missing ones.
@@ -149,9 +145,9 @@ impl DimensionCache {
         connection: &mut PgConnection,
         locations: &[Option<&Location>],
     ) -> Result<LocationIds, StoreError> {
-        let mut located = self.look_up_locations(locations);
-        located.insert_missing(connection, locations).await?;
-        Ok(located)
+        let mut ids = self.look_up_locations(locations);
+        ids.insert_missing(connection, locations).await?;
+        Ok(ids)
     }
 
     fn look_up_locations(&self, locations: &[Option<&Location>]) -> LocationIds {
@@ -182,13 +178,13 @@ impl DimensionCache {
     }
 
     /// Caches ids. Their transaction must be committed.
-    pub(super) fn remember(&self, numbers: &VisitDimensionIds) {
-        self.pages.remember(&numbers.pages);
-        self.origins.remember(&numbers.origins);
-        self.agents.remember(&numbers.agents);
-        self.verdicts.remember(&numbers.verdicts);
-        self.places.remember(&numbers.locations.places);
-        self.networks.remember(&numbers.locations.networks);
+    pub(super) fn remember(&self, ids: &VisitDimensionIds) {
+        self.pages.remember(&ids.pages);
+        self.origins.remember(&ids.origins);
+        self.agents.remember(&ids.agents);
+        self.verdicts.remember(&ids.verdicts);
+        self.places.remember(&ids.locations.places);
+        self.networks.remember(&ids.locations.networks);
     }
 }
 
@@ -218,8 +214,8 @@ impl IdCache {
     }
 
     fn remember(&self, column: &IdColumn) {
-        for number in &column.new {
-            self.0.insert(number.key, number.id);
+        for new_id in &column.new {
+            self.0.insert(new_id.key, new_id.id);
         }
     }
 }

@@ -70,24 +70,27 @@ impl Store {
 
     /// Folds a claimed day. Returns the number of rows written, or `None` if the day changed
     /// meanwhile and stays dirty.
-    pub async fn fold_claimed_day(&self, due: &ClaimedDay) -> Result<Option<usize>, StoreError> {
-        let day = self.local_day(due.site_id, due.date).await?;
-        if self.is_expired(due.site_id, &day).await? {
+    pub async fn fold_claimed_day(
+        &self,
+        claimed: &ClaimedDay,
+    ) -> Result<Option<usize>, StoreError> {
+        let day = self.local_day(claimed.site_id, claimed.date).await?;
+        if self.is_expired(claimed.site_id, &day).await? {
             // Keeps the existing rollup, since the remaining visits are incomplete.
-            return Ok(write::unmark(&self.pool, due).await?.then_some(0));
+            return Ok(write::unmark(&self.pool, claimed).await?.then_some(0));
         }
-        let folded = self.fold_day(due.site_id, due.date).await?;
-        self.replace_day(due, &folded).await
+        let folded = self.fold_day(claimed.site_id, claimed.date).await?;
+        self.replace_day(claimed, &folded).await
     }
 
     /// Writes the rollup of a day that was claimed before its visits were read. Returns the number
     /// of rows written, or `None`, without any change, if the day changed meanwhile.
     pub async fn replace_day(
         &self,
-        due: &ClaimedDay,
+        claimed: &ClaimedDay,
         folded: &DayRollup,
     ) -> Result<Option<usize>, StoreError> {
-        write::replace(&self.pool, due, folded).await
+        write::replace(&self.pool, claimed, folded).await
     }
 
     /// Computes the rollup of a day from its visits.
@@ -102,9 +105,9 @@ impl Store {
 
     /// Whether visits of this day have expired.
     async fn is_expired(&self, site_id: i32, day: &LocalDay) -> Result<bool, StoreError> {
-        let kept = sqlx::query_scalar!("select visitor_analytics.kept_since($1)", site_id);
-        let kept = kept.fetch_one(&self.pool).await?;
-        Ok(kept.is_some_and(|kept| day.from < kept))
+        let kept_since = sqlx::query_scalar!("select visitor_analytics.kept_since($1)", site_id);
+        let kept_since = kept_since.fetch_one(&self.pool).await?;
+        Ok(kept_since.is_some_and(|kept_since| day.from < kept_since))
     }
 }
 

@@ -40,9 +40,9 @@ impl Store {
             return Ok(salts);
         }
         self.insert_salts(&missing, now).await?;
-        for (period, known) in self.load_salts(&missing).await? {
-            salts.insert(period, known.0.clone());
-            self.salts.insert(period, known);
+        for (period, salt) in self.load_salts(&missing).await? {
+            salts.insert(period, salt.0.clone());
+            self.salts.insert(period, salt);
         }
         Ok(salts)
     }

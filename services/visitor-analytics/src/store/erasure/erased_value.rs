@@ -37,10 +37,10 @@ pub(super) struct ErasedValue {
 /// of texts are computed as by [`key`](crate::store::dimension::key).
 pub(super) async fn insert_candidates(
     connection: &mut PgConnection,
-    gone: &DeletedVisits,
+    deleted: &DeletedVisits,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    if gone.ids.is_empty() {
+    if deleted.ids.is_empty() {
         return Ok(());
     }
     sqlx::query!(
@@ -70,10 +70,10 @@ pub(super) async fn insert_candidates(
          select * from erased order by kind, value_id, key
          on conflict on constraint erased_value_pkey do update set due_at = excluded.due_at
          where erased_value.retired_at is null",
-        &gone.pages,
-        &gone.origins,
-        &gone.agents,
-        &gone.texts,
+        &deleted.pages,
+        &deleted.origins,
+        &deleted.agents,
+        &deleted.texts,
         now,
         now + STEP_INTERVAL,
     )

@@ -104,9 +104,9 @@ impl Store {
         let reader = self
             .scan_days(query, &rollups.plan, |day, dictionary| {
                 let blocks = (&day.blocks[..], day.is_multi_day);
-                let matches = matcher.match_values(dictionary);
+                let is_match = matcher.match_values(dictionary);
                 scanned.add_blocks(blocks, &day_seconds(&day.day), is_bot, |page| {
-                    matches[page as usize] != 0
+                    is_match[page as usize] != 0
                 });
             })
             .await?;

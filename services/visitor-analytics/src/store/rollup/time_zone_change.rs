@@ -47,7 +47,7 @@ pub(in crate::store) async fn mark_all_days(
     zone: Tz,
     due_at: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let rest = i32::try_from(ROLLUP_DELAY.num_hours()).unwrap_or(i32::MAX);
+    let delay_hours = i32::try_from(ROLLUP_DELAY.num_hours()).unwrap_or(i32::MAX);
     sqlx::query!(
         "insert into visitor_analytics.unfolded_day as u (site_id, day, due_at)
              select $1, day, greatest($3::timestamptz,
@@ -66,7 +66,7 @@ pub(in crate::store) async fn mark_all_days(
         site_id,
         zone.name(),
         due_at,
-        rest,
+        delay_hours,
     )
     .execute(connection)
     .await?;

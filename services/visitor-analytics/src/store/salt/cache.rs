@@ -27,12 +27,12 @@ impl SaltCache {
         periods: &BTreeSet<SaltPeriod>,
         now: DateTime<Utc>,
     ) -> (BTreeMap<SaltPeriod, Salt>, Vec<SaltPeriod>) {
-        let mut known = self.salts.lock().expect(SALTS_LOCK_POISONED);
-        known.retain(|_, (_, expires_at)| expires_at.is_none_or(|end| now < end));
+        let mut cache = self.salts.lock().expect(SALTS_LOCK_POISONED);
+        cache.retain(|_, (_, expires_at)| expires_at.is_none_or(|end| now < end));
         let mut salts = BTreeMap::new();
         let mut missing = vec![];
         for period in periods {
-            match known.get(period) {
+            match cache.get(period) {
                 Some((salt, _)) => _ = salts.insert(*period, salt.clone()),
                 None => missing.push(*period),
             }
@@ -40,8 +40,8 @@ impl SaltCache {
         (salts, missing)
     }
 
-    pub(super) fn insert(&self, period: SaltPeriod, known: ExpiringSalt) {
-        let mut all = self.salts.lock().expect(SALTS_LOCK_POISONED);
-        all.insert(period, known);
+    pub(super) fn insert(&self, period: SaltPeriod, salt: ExpiringSalt) {
+        let mut cache = self.salts.lock().expect(SALTS_LOCK_POISONED);
+        cache.insert(period, salt);
     }
 }

@@ -18,21 +18,30 @@ pub(super) struct DecodedVisit {
 
 /// The visits of sessions that overlap the day. A block may also contain sessions that only come
 /// near the day.
-pub(super) fn decode_visits(pack: &ColumnBlock, day: &Range<i64>) -> Vec<DecodedVisit> {
+pub(super) fn decode_visits(block: &ColumnBlock, day: &Range<i64>) -> Vec<DecodedVisit> {
     let mut visits = vec![];
-    let at = |row: usize| pack.start + i64::from(pack.times[row]);
-    let touches = |run: &SessionRows<'_>| run.visits.clone().any(|row| day.contains(&at(row)));
-    for run in pack.session_rows().filter(touches) {
-        for row in run.visits.clone() {
+    let at = |row: usize| block.start + i64::from(block.times[row]);
+    let touches = |session_rows: &SessionRows<'_>| {
+        session_rows
+            .visits
+            .clone()
+            .any(|row| day.contains(&at(row)))
+    };
+    for session_rows in block.session_rows().filter(touches) {
+        for row in session_rows.visits.clone() {
             visits.push(DecodedVisit {
-                visitor: run.visitor_key,
-                session: run.session.key,
-                is_bot_session: run.session.is_bot,
+                visitor: session_rows.visitor_key,
+                session: session_rows.session.key,
+                is_bot_session: session_rows.session.is_bot,
                 at: at(row),
-                seconds: pack.durations[row].into(),
-                columns: ColumnKind::STORED.map(|field| {
-                    let row = if field.is_per_session() { run.row } else { row };
-                    pack.column(field).value(row)
+                seconds: block.durations[row].into(),
+                columns: ColumnKind::STORED.map(|column| {
+                    let row = if column.is_per_session() {
+                        session_rows.row
+                    } else {
+                        row
+                    };
+                    block.column(column).value(row)
                 }),
             });
         }

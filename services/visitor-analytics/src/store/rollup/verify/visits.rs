@@ -26,7 +26,7 @@ impl Store {
         comparison: &mut RollupComparison,
     ) -> Result<(), StoreError> {
         let visits = load_visits(connection, day).await?;
-        let packs =
+        let blocks =
             column_block::load(&mut *connection, day.site_id, day.date, &ColumnKind::STORED)
                 .await?;
         let mut counts: HashMap<DecodedVisit, i64> = HashMap::new();
@@ -34,34 +34,34 @@ impl Store {
             *counts.entry(visit.clone()).or_default() += 1;
         }
         let zone = self.site_time_zone(day.site_id).await?;
-        let this = LocalDay::new(zone, day.date);
-        for visit in packs
+        let local_day = LocalDay::new(zone, day.date);
+        for visit in blocks
             .iter()
-            .flat_map(|pack| decode_visits(pack, &day_seconds(&this)))
+            .flat_map(|block| decode_visits(block, &day_seconds(&local_day)))
         {
             *counts.entry(visit).or_default() -= 1;
         }
         comparison.compared += visits.len();
-        let too_many: i64 = counts
+        let extra: i64 = counts
             .values()
             .filter(|count| **count < 0)
             .map(|n| -n)
             .sum();
         let missing: i64 = counts.values().filter(|count| **count > 0).sum();
-        if too_many + missing > 0 {
+        if extra + missing > 0 {
             comparison.mismatches.push(MetricMismatch {
                 dimension: "column blocks",
                 value: None,
                 is_bot: false,
                 metric: "unmatched visits",
-                folded: Some(too_many),
+                folded: Some(extra),
                 counted: Some(missing),
             });
         }
         paths::compare_paths(
             &mut *connection,
             day,
-            &day_seconds(&this),
+            &day_seconds(&local_day),
             &visits,
             comparison,
         )
@@ -76,8 +76,8 @@ impl Store {
             return Ok(());
         };
         let quarters = QuarterHours::from_bytes(&row.quarters).ok_or(CORRUPT_QUARTER_HOURS)?;
-        for (name, part) in day_parts(&day_seconds(&this)) {
-            let places = quarter_index(&this, part.start)..quarter_index(&this, part.end);
+        for (name, part) in day_parts(&day_seconds(&local_day)) {
+            let places = quarter_index(&local_day, part.start)..quarter_index(&local_day, part.end);
             let folded = quarters.metrics(places);
             let counted = compute_metrics(&visits, &part);
             for class in [0, 1] {
@@ -113,13 +113,13 @@ async fn compare_overlap(
         ..day.clone()
     };
     let next_visits = load_visits(connection, &next).await?;
-    let (this, next) = (LocalDay::new(zone, day.date), LocalDay::new(zone, date));
+    let (local_day, next) = (LocalDay::new(zone, day.date), LocalDay::new(zone, date));
     comparison.compared += 96;
     let folded = |from| overlap.visitors(from, 96).unwrap_or_default();
-    for from in 0..quarter_index(&this, this.to.timestamp()) {
-        let start =
-            this.from.timestamp() + i64::try_from(from).unwrap_or_default() * QUARTER_HOUR_SECONDS;
-        let late = visitors_in(visits, &(start..this.to.timestamp()));
+    for from in 0..quarter_index(&local_day, local_day.to.timestamp()) {
+        let start = local_day.from.timestamp()
+            + i64::try_from(from).unwrap_or_default() * QUARTER_HOUR_SECONDS;
+        let late = visitors_in(visits, &(start..local_day.to.timestamp()));
         let early = visitors_in(
             &next_visits,
             &(next.from.timestamp()..start + 96 * QUARTER_HOUR_SECONDS),
@@ -200,29 +200,29 @@ async fn load_visits(
 ) -> Result<Vec<DecodedVisit>, StoreError> {
     let rows = sqlx::query_file!("src/store/rollup/verify/visits.sql", day.site_id, day.date);
     let rows = rows.fetch_all(&mut *connection).await?;
-    let set = |all: &Vec<String>| serde_json::to_string(all).unwrap_or_default();
+    let property_set = |all: &Vec<String>| serde_json::to_string(all).unwrap_or_default();
     let texts: BTreeSet<String> = rows
         .iter()
         .flat_map(|row| {
             row.language
                 .clone()
                 .into_iter()
-                .chain([set(&row.properties)])
+                .chain([property_set(&row.properties)])
         })
         .collect();
     let texts: Vec<String> = texts.into_iter().collect();
-    let known = sqlx::query!(
+    let text_ids = sqlx::query!(
         "select id, text from visitor_analytics.rollup_value where text = any($1)",
         &texts
     );
-    let known = known.fetch_all(connection).await?.into_iter();
-    let known: BTreeMap<String, i32> = known.map(|row| (row.text, row.id)).collect();
-    let number = |text: &str| known.get(text).copied().unwrap_or_default();
+    let text_ids = text_ids.fetch_all(connection).await?.into_iter();
+    let text_ids: BTreeMap<String, i32> = text_ids.map(|row| (row.text, row.id)).collect();
+    let text_id = |text: &str| text_ids.get(text).copied().unwrap_or_default();
     let visits = rows.into_iter().map(|row| {
-        let language = row.language.as_deref().map(number);
+        let language = row.language.as_deref().map(text_id);
         let has_any = !row.properties.is_empty();
         let properties = if has_any {
-            number(&set(&row.properties))
+            text_id(&property_set(&row.properties))
         } else {
             0
         };
