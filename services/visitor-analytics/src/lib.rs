@@ -15,6 +15,7 @@ pub mod import;
 pub mod ingest;
 mod metrics;
 pub mod reclassify;
+mod service;
 pub mod store;
 pub mod verify;
 pub mod workers;
@@ -27,7 +28,6 @@ use chassis::service_client::ServiceClient;
 use common::clock::Clock;
 use common::jwt::{Keyring, Scope, TokenIssuer};
 use sqlx::PgPool;
-use sqlx::migrate::Migrator;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::AdmissionControl;
@@ -36,6 +36,7 @@ use crate::clients::notification::NotificationClient;
 use crate::config::Config;
 use crate::domain::visit_enricher::VisitEnricher;
 use crate::ingest::IngestService;
+pub use crate::service::{SCHEMA_NAME, SERVICE_NAME, migrator};
 use crate::store::Store;
 use crate::workers::crawler_verification::CrawlerVerifier;
 use crate::workers::erasure::ErasureWorker;
@@ -48,18 +49,6 @@ use crate::workers::recorder::VisitRecorder;
 use crate::workers::rollup::RollupWorker;
 use crate::workers::session_monitor::SessionMonitor;
 use crate::workers::site_limit::SiteLimitNotifier;
-
-/// The name of the service and the audience of its tokens.
-pub const SERVICE_NAME: &str = "visitor-analytics";
-
-/// The PostgreSQL schema of the service.
-pub const SCHEMA_NAME: &str = "visitor_analytics";
-
-/// The migrations of the schema.
-#[must_use]
-pub fn migrator() -> Migrator {
-    sqlx::migrate!("../../migrations/visitor-analytics")
-}
 
 /// Timeout of requests to notification.
 const NOTIFICATION_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);

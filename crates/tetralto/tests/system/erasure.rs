@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use visitor_analytics::config::VerifyArgs;
 use visitor_analytics::store::{Store, visitor_hash};
-use visitor_analytics::verify::VerifyArgs;
 
 use crate::running::wait_for;
 

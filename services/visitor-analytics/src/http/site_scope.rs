@@ -13,8 +13,7 @@ use axum::http::request::Parts;
 use chassis::Problem;
 use common::jwt::Claims;
 
-use super::analytics::report_request::QueryPairs;
-use super::query_params::parse_site;
+use super::query_params::{QueryPairs, parse_site};
 use crate::admission::NewSitePolicy;
 use crate::store::SiteLookup;
 
