@@ -6,10 +6,10 @@ use axum::http::StatusCode;
 use chassis::Problem;
 use common::geo::ItemError;
 
-use crate::admission::AdmissionError;
+use crate::app::admission::AdmissionError;
+use crate::app::recorder::RecordError;
 use crate::domain::visit::ValidationError;
 use crate::store::{StoreError, UpsertOutcome};
-use crate::workers::recorder::RecordError;
 
 /// After this time an operator may have created the site, or an earlier new site no longer counts.
 const SITE_LIMIT_RETRY: Duration = Duration::from_mins(10);

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::error;
 use super::site_scope::SiteScope;
 use super::state::SharedState;
-use crate::admission::{self, AdmissionError};
+use crate::app::admission::{self, AdmissionError};
 use crate::domain::event::{EventActor, NewEvent, SubmittedEvent};
 use crate::domain::visitor_id::{Salt, SaltPeriod};
 use crate::store::{Event, RecordOutcome};

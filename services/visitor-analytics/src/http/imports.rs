@@ -16,8 +16,8 @@ use super::error;
 use super::query_params::{check_limit, invalid_param};
 use super::site_scope::{self, SiteScope};
 use super::state::SharedState;
+use crate::app::import::{FileImporter, ImportError, ImportRequest};
 use crate::domain::import::ImportFormat;
-use crate::import::{FileImporter, ImportError, ImportRequest};
 use crate::store::{self, LineError};
 
 #[derive(Debug, Deserialize, IntoParams)]

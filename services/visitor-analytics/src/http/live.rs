@@ -20,8 +20,8 @@ use super::query_params::{QueryPairs, decode_cursor, encode_cursor, invalid_para
 use super::site_scope::SiteScope;
 use super::state::SharedState;
 use super::visit_filter;
+use crate::app::live::{LiveEvent, Subscription};
 use crate::domain::visit_filter::VisitFilter;
-use crate::workers::live::{LiveEvent, Subscription};
 
 /// Interval of the comments that are sent without an event. Proxies commonly close a connection
 /// that is idle for a minute.

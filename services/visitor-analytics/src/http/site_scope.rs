@@ -14,7 +14,7 @@ use chassis::Problem;
 use common::jwt::Claims;
 
 use super::query_params::{QueryPairs, parse_site};
-use crate::admission::NewSitePolicy;
+use crate::app::admission::NewSitePolicy;
 use crate::store::SiteLookup;
 
 /// The sites for which the token of the request is valid.

@@ -6,13 +6,13 @@ use chassis::request_slots::RequestSlots;
 use common::clock::Clock;
 use tokio_util::sync::CancellationToken;
 
-use crate::admission::AdmissionControl;
+use crate::app::admission::AdmissionControl;
+use crate::app::ignore_rules::IgnoreRules;
+use crate::app::ingest::IngestService;
+use crate::app::live::LiveHub;
 use crate::domain::privacy::PrivacyPolicy;
 use crate::domain::session::NotifyPolicy;
-use crate::ingest::IngestService;
 use crate::store::Store;
-use crate::workers::ignore_rules::IgnoreRules;
-use crate::workers::live::LiveHub;
 
 /// Shared, because axum clones the state several times per request.
 pub type SharedState = Arc<AppState>;

@@ -18,9 +18,9 @@ use uuid::Uuid;
 use super::error;
 use super::site_scope::SiteScope;
 use super::state::SharedState;
-use crate::admission::AdmissionError;
+use crate::app::admission::AdmissionError;
+use crate::app::ingest::IngestedVisit;
 use crate::domain::visit::{NewVisit, SubmittedVisit};
-use crate::ingest::IngestedVisit;
 use crate::store::RecordOutcome;
 
 const MAX_VISITS_PER_REQUEST: usize = 1_000;
