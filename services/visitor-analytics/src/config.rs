@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use bot_detection::CrawlerRanges;
 use chassis::database::DatabaseArgs;
 use chassis::settings::{ServiceArgs, service_url};
-use chrono::TimeDelta;
+use chrono::{NaiveDate, TimeDelta};
 use url::Url;
 
 use crate::clients::dns::DnsVerifier;
@@ -16,7 +16,6 @@ use crate::domain::privacy::{IpStorage, PrivacyPolicy, RetentionPeriod};
 use crate::domain::session::{NotifyPolicy, NotifyTrigger};
 use crate::domain::source::QueryParameterAllowlist;
 use crate::domain::visitor_id::VisitorIdLifetime;
-use crate::verify::VerifyArgs;
 
 /// Records visits to websites, detects bots and reports on the visitors.
 #[derive(Clone, Debug, clap::Parser)]
@@ -171,6 +170,20 @@ pub struct ReclassifyArgs {
     /// Visits per transaction.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub batch: u16,
+}
+
+/// Options of `verify`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct VerifyArgs {
+    /// Domain of the site to verify. Default: all sites.
+    #[arg(long)]
+    pub site: Option<String>,
+    /// First day to verify, such as `2026-11-20`. Default: the earliest.
+    #[arg(long)]
+    pub from: Option<NaiveDate>,
+    /// Last day to verify, inclusive. Default: the latest.
+    #[arg(long)]
+    pub to: Option<NaiveDate>,
 }
 
 /// Parses `Googlebot=path`.

@@ -7,8 +7,8 @@ use chrono::TimeDelta;
 use common::clock::Clock;
 use sqlx::PgPool;
 
+use crate::service::{SCHEMA_NAME, SERVICE_NAME, migrator};
 use crate::store::{NewSiteCount, Store};
-use crate::{SCHEMA_NAME, SERVICE_NAME, migrator};
 
 /// The `outbox` check is degraded if the oldest due announcement is later than this.
 const MAX_OUTBOX_LAG: TimeDelta = TimeDelta::minutes(1);

@@ -6,6 +6,7 @@ mod error;
 mod events;
 mod explain;
 mod export;
+mod filter_params;
 mod goals;
 mod imports;
 mod live;
@@ -14,50 +15,22 @@ mod segments;
 mod sessions;
 mod site_scope;
 mod sites;
+mod state;
 mod submit;
 mod users;
 mod visit_filter;
+mod visit_query;
 mod visitor_data;
+mod visitor_params;
 mod visitors;
 mod visits;
 
-use std::sync::Arc;
-
 use chassis::auth;
-use chassis::request_slots::RequestSlots;
-use common::clock::Clock;
 use common::jwt::{Scope, TokenVerifier};
-use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::admission::AdmissionControl;
-use crate::domain::privacy::PrivacyPolicy;
-use crate::domain::session::NotifyPolicy;
-use crate::ingest::IngestService;
-use crate::store::Store;
-use crate::workers::ignore_rules::IgnoreRules;
-use crate::workers::live::LiveHub;
-
-/// Shared, because axum clones the state several times per request.
-pub type SharedState = Arc<AppState>;
-
-pub struct AppState {
-    pub ingest: IngestService,
-    pub admission: AdmissionControl,
-    pub store: Store,
-    pub privacy_policy: PrivacyPolicy,
-    pub notify_policy: NotifyPolicy,
-    pub clock: Clock,
-    pub ignore_rules: IgnoreRules,
-    pub live_hub: LiveHub,
-    /// Limits concurrent exports.
-    pub export_slots: Arc<RequestSlots>,
-    /// Limits concurrent imports.
-    pub import_slots: Arc<RequestSlots>,
-    /// Ends live streams, imports and removals when the service stops.
-    pub shutdown: CancellationToken,
-}
+pub use self::state::{AppState, SharedState};
 
 pub fn router(state: SharedState, verifier: &TokenVerifier) -> OpenApiRouter {
     let write = OpenApiRouter::new()

@@ -4,19 +4,15 @@
 //! `docs/` for the path of a visit through the services.
 #![forbid(unsafe_code)]
 
-pub mod admission;
+pub mod app;
 pub mod clients;
-pub mod cohort;
 pub mod config;
 pub mod domain;
 pub mod health;
 pub mod http;
-pub mod import;
-pub mod ingest;
 mod metrics;
-pub mod reclassify;
+mod service;
 pub mod store;
-pub mod verify;
 pub mod workers;
 
 use std::sync::Arc;
@@ -27,39 +23,31 @@ use chassis::service_client::ServiceClient;
 use common::clock::Clock;
 use common::jwt::{Keyring, Scope, TokenIssuer};
 use sqlx::PgPool;
-use sqlx::migrate::Migrator;
 use tokio_util::sync::CancellationToken;
 
-use crate::admission::AdmissionControl;
+use crate::app::admission::AdmissionControl;
+use crate::app::crawler_verification::CrawlerVerifier;
+use crate::app::ignore_rules::IgnoreRules;
+use crate::app::ingest::IngestService;
+use crate::app::live::{LiveHub, VisitPublisher};
+use crate::app::recorder::VisitRecorder;
+use crate::app::session_monitor::SessionMonitor;
 use crate::clients::geo::{GEO_TIMEOUT, GeoClient};
 use crate::clients::notification::NotificationClient;
 use crate::config::Config;
 use crate::domain::visit_enricher::VisitEnricher;
-use crate::ingest::IngestService;
+pub use crate::service::{SCHEMA_NAME, SERVICE_NAME, migrator};
 use crate::store::Store;
-use crate::workers::crawler_verification::CrawlerVerifier;
+use crate::workers::crawler_verification::VerificationTask;
 use crate::workers::erasure::ErasureWorker;
-use crate::workers::ignore_rules::IgnoreRules;
 use crate::workers::live::LiveTasks;
 use crate::workers::location_backfill::LocationBackfill;
-use crate::workers::maintenance;
 use crate::workers::outbox_relay::OutboxRelay;
-use crate::workers::recorder::VisitRecorder;
+use crate::workers::recorder::RecorderTask;
 use crate::workers::rollup::RollupWorker;
-use crate::workers::session_monitor::SessionMonitor;
+use crate::workers::session_check::SessionCheckTask;
 use crate::workers::site_limit::SiteLimitNotifier;
-
-/// The name of the service and the audience of its tokens.
-pub const SERVICE_NAME: &str = "visitor-analytics";
-
-/// The PostgreSQL schema of the service.
-pub const SCHEMA_NAME: &str = "visitor_analytics";
-
-/// The migrations of the schema.
-#[must_use]
-pub fn migrator() -> Migrator {
-    sqlx::migrate!("../../migrations/visitor-analytics")
-}
+use crate::workers::{ignore_rules, maintenance};
 
 /// Timeout of requests to notification.
 const NOTIFICATION_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
@@ -87,19 +75,34 @@ pub fn build_with_pool(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::
     let store = Store::new(pool.clone());
     let policy = config.privacy_policy();
     let retention = policy.retention;
-    let (locator, gatherer) = GeoClient::new(geo);
-    let (teller, hub, live) = LiveTasks::new(&store);
-    let closing = CancellationToken::new();
-    let wishes = IgnoreRules::default();
-    let of_wishes = store.clone();
-    let (recorder, writer) =
-        VisitRecorder::new(store.clone(), clock.clone(), config.notify_policy(), teller);
-    let waiting = recorder.clone();
-    let (watch, watcher) = SessionMonitor::new(store.clone(), clock.clone());
-    let proving = config.dns_verifier()?;
-    let proving = proving.map(|dns| CrawlerVerifier::new(dns, store.clone(), clock.clone()));
-    let (proofs, prover) = proving.unzip();
-    let visitor_ids = policy.visitor_id_lifetime;
+    let (geo, geo_batcher) = GeoClient::new(geo);
+    let (publisher, publish_queue) = VisitPublisher::new();
+    let (live_hub, live_feed) = LiveHub::new(store.clone());
+    let live_tasks = LiveTasks::new(&store, publish_queue, live_feed);
+    let shutdown = CancellationToken::new();
+    let ignore_rules = IgnoreRules::default();
+    let (recorder, queue) = VisitRecorder::new();
+    let recorder_task = RecorderTask {
+        store: store.clone(),
+        clock: clock.clone(),
+        notify_policy: config.notify_policy(),
+        publisher,
+        queue,
+    };
+    let (session_monitor, checks) = SessionMonitor::new();
+    let session_check = SessionCheckTask {
+        monitor: session_monitor.clone(),
+        store: store.clone(),
+        clock: clock.clone(),
+        checks,
+    };
+    let verification = config.dns_verifier()?.map(|dns| {
+        let (verifier, queue) = CrawlerVerifier::new();
+        let (store, clock) = (store.clone(), clock.clone());
+        let task = VerificationTask::new(verifier.clone(), queue, dns, store, clock);
+        (verifier, task)
+    });
+    let (crawler_verifier, verification_task) = verification.unzip();
     let admission = AdmissionControl::new(store.clone(), config.max_new_sites_per_day);
     let state = http::AppState {
         admission: admission.clone(),
@@ -107,21 +110,21 @@ pub fn build_with_pool(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::
             admission,
             VisitEnricher::with_crawler_ranges(config.load_crawler_ranges()?),
             store.clone(),
-            locator.clone(),
-            recorder,
-            visitor_ids,
-            watch,
-            proofs,
+            geo.clone(),
+            recorder.clone(),
+            policy.visitor_id_lifetime,
+            session_monitor,
+            crawler_verifier,
         ),
         notify_policy: config.notify_policy(),
         store: store.clone(),
         privacy_policy: policy,
         clock: clock.clone(),
-        live_hub: hub,
-        ignore_rules: wishes.clone(),
+        live_hub,
+        ignore_rules: ignore_rules.clone(),
         export_slots: RequestSlots::new(MAX_CONCURRENT_EXPORTS),
         import_slots: RequestSlots::new(MAX_CONCURRENT_IMPORTS),
-        shutdown: closing.clone(),
+        shutdown: shutdown.clone(),
     };
     let background = store.for_background();
     let notifier = NotificationClient::new(notification);
@@ -131,48 +134,50 @@ pub fn build_with_pool(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::
         clock: clock.clone(),
         max_new_sites_per_day: config.max_new_sites_per_day,
     };
-    let announcer = OutboxRelay {
+    let outbox_relay = OutboxRelay {
         store: background.clone(),
         notifier: notifier.clone(),
         clock: clock.clone(),
     };
-    let eraser = ErasureWorker {
+    let erasure = ErasureWorker {
         store: background.clone(),
         notifier,
         clock: clock.clone(),
     };
-    let folder = RollupWorker {
+    let rollup = RollupWorker {
         store: background.clone(),
         clock: clock.clone(),
     };
-    let payer = LocationBackfill {
+    let location_backfill = LocationBackfill {
         store: background.clone(),
-        geo: locator,
+        geo,
         clock: clock.clone(),
     };
     let api = http::router(Arc::new(state), &verifier);
     let health = health::checks(pool, &store, &clock, config.max_new_sites_per_day);
-    let health = health.with_collector(move || observe_recorder(&waiting));
+    let health = health.with_collector(move || observe_recorder(&recorder));
     chassis::metrics::describe(&metrics::METRICS);
     let about = "Records visits to websites, detects bots and reports on the visitors.";
     let app = App::new(SERVICE_NAME, about, api, health, clock.clone())
         .with_startup_check(chassis::database::reject_transaction_pooler(pool.clone()))
-        .with_worker("geo client", |stop| gatherer.run(stop))
-        .with_worker("recorder", |stop| writer.run(stop))
-        .with_shutdown_token(closing)
-        .with_worker("live stream", |stop| live.run(stop))
-        .with_worker("ignore rules", |stop| wishes.run(of_wishes, stop))
-        .with_worker("session monitor", |stop| watcher.run(stop))
-        .with_worker("outbox relay", |stop| announcer.run(stop))
+        .with_worker("geo client", |stop| geo_batcher.run(stop))
+        .with_worker("recorder", |stop| recorder_task.run(stop))
+        .with_shutdown_token(shutdown)
+        .with_worker("live stream", |stop| live_tasks.run(stop))
+        .with_worker("ignore rules", |stop| {
+            ignore_rules::run(ignore_rules, store, stop)
+        })
+        .with_worker("session monitor", |stop| session_check.run(stop))
+        .with_worker("outbox relay", |stop| outbox_relay.run(stop))
         .with_worker("site limit", |stop| site_limit.run(stop))
-        .with_worker("erasure", |stop| eraser.run(stop))
-        .with_worker("location backfill", |stop| payer.run(stop))
-        .with_worker("rollup", |stop| folder.run(stop))
+        .with_worker("erasure", |stop| erasure.run(stop))
+        .with_worker("location backfill", |stop| location_backfill.run(stop))
+        .with_worker("rollup", |stop| rollup.run(stop))
         .with_worker("maintenance", move |stop| {
             maintenance::run(background, retention, clock, stop)
         });
-    let app = match prover {
-        Some(prover) => app.with_worker("crawler verification", |stop| prover.run(stop)),
+    let app = match verification_task {
+        Some(task) => app.with_worker("crawler verification", |stop| task.run(stop)),
         None => app,
     };
     Ok(app.with_jwks(&config.service.keys, verifier)?)

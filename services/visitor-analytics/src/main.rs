@@ -18,17 +18,19 @@ fn main() -> ExitCode {
         async |shutdown| match config.command.clone().unwrap_or_default() {
             Command::Migrate => visitor_analytics::migrate(&config).await,
             Command::Retention { dry_run } => {
-                let said =
-                    visitor_analytics::cohort::run(&config, &Clock::system(), dry_run).await?;
-                Ok(std::io::stdout().write_all(said.as_bytes())?)
+                let text =
+                    visitor_analytics::app::retention::run(&config, &Clock::system(), dry_run)
+                        .await?;
+                Ok(std::io::stdout().write_all(text.as_bytes())?)
             }
-            Command::Reclassify(how) => {
+            Command::Reclassify(args) => {
                 let report =
-                    visitor_analytics::reclassify::run(&config, &Clock::system(), how).await?;
+                    visitor_analytics::app::reclassify::run(&config, &Clock::system(), args)
+                        .await?;
                 Ok(write!(std::io::stdout(), "{report}")?)
             }
-            Command::Verify(wanted) => {
-                let report = visitor_analytics::verify::run(&config, &wanted).await?;
+            Command::Verify(args) => {
+                let report = visitor_analytics::app::verify::run(&config, &args).await?;
                 write!(std::io::stdout(), "{report}")?;
                 anyhow::ensure!(report.mismatches == 0, "rollups differ from the visits");
                 Ok(())

@@ -9,7 +9,7 @@ pub mod maintenance;
 pub mod outbox_relay;
 pub mod recorder;
 pub mod rollup;
-pub mod session_monitor;
+pub mod session_check;
 pub mod site_limit;
 
 use std::time::Duration;

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
+use visitor_analytics::config::VerifyArgs;
 use visitor_analytics::store::{Store, visitor_hash};
-use visitor_analytics::verify::VerifyArgs;
 
 use crate::running::wait_for;
 
@@ -365,7 +365,7 @@ async fn nothing_of_an_erased_person_is_in_any_column(pool: PgPool) {
     assert_eq!(pages["data"].as_array().unwrap().len(), 1, "{pages}");
     assert!(!find_places(&after, "pro").is_empty());
     let all = VerifyArgs::default();
-    let verified = visitor_analytics::verify::verify_days(&store, &all)
+    let verified = visitor_analytics::app::verify::verify_days(&store, &all)
         .await
         .unwrap();
     assert!(

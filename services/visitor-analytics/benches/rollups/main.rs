@@ -22,13 +22,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use common::geo::Location;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use visitor_analytics::app::verify;
+use visitor_analytics::config::VerifyArgs;
 use visitor_analytics::domain::enriched_visit::{EnrichedVisit, LocationStatus};
 use visitor_analytics::domain::privacy::PrivacyPolicy;
 use visitor_analytics::domain::session::{NotifyPolicy, NotifyTrigger};
 use visitor_analytics::domain::visit::NewVisit;
 use visitor_analytics::domain::visit_enricher::VisitEnricher;
 use visitor_analytics::store::Store;
-use visitor_analytics::verify::{self, VerifyArgs};
 
 const DAYS: i64 = 5;
 const VISITS_PER_DAY: usize = 40_000;

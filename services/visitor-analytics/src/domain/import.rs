@@ -2,6 +2,7 @@
 
 mod access_log;
 mod line_decoder;
+mod parsed_line;
 mod reimported;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -10,11 +11,11 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 pub use line_decoder::{DecodedLine, LineDecoder, MAX_LINE_BYTES};
+pub use parsed_line::{LineParseError, ParsedLine};
 pub use reimported::ReimportedVisit;
 
 use super::export::columns::{ColumnType, EXPORT_COLUMNS};
-use super::export::{ExportedVisit, csv};
-use super::visit::SubmittedVisit;
+use super::export::csv;
 
 /// The format of an imported file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,27 +43,6 @@ impl ImportFormat {
             Self::Ndjson => "ndjson",
         }
     }
-}
-
-/// The content of a line.
-#[derive(Clone, Debug)]
-pub enum ParsedLine {
-    Visit(Box<SubmittedVisit>),
-    Exported(Box<ExportedVisit>),
-    /// Not a page view, such as a style sheet, an image or a form submission; or an empty line.
-    Skipped,
-}
-
-/// Why a line is invalid.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LineParseError {
-    #[error("the line is not in the combined log format")]
-    InvalidLogLine,
-    #[error("the line is not valid CSV, or has another number of values than the header")]
-    InvalidCsv,
-    /// The line is not the JSON of a visit.
-    #[error("{0}")]
-    InvalidJson(String),
 }
 
 /// Parses the lines of a file.

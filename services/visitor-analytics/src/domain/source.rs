@@ -2,6 +2,7 @@
 
 mod channel;
 mod click_id;
+mod host;
 mod known_sources;
 mod query_parameters;
 
@@ -12,7 +13,8 @@ pub use query_parameters::QueryParameterAllowlist;
 use bot_detection::is_referrer_spam;
 use url::Url;
 
-use known_sources::KnownSource;
+use self::host::{is_same_site, normalized_host};
+use self::known_sources::KnownSource;
 
 /// The source of a visit, determined from the landing URL and the referrer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,25 +109,6 @@ impl UtmParameters {
         }
         utm
     }
-}
-
-fn normalized_host(url: &Url) -> &str {
-    normalize_host(url.host_str().unwrap_or_default())
-}
-
-/// Removes `www.`, and all labels except the last eight.
-fn normalize_host(host: &str) -> &str {
-    const MAX_HOST_LABELS: usize = 8;
-    let host = host.strip_prefix("www.").unwrap_or(host);
-    let cut = host.rmatch_indices('.').nth(MAX_HOST_LABELS - 1);
-    cut.map_or(host, |(at, _)| &host[at + 1..])
-}
-
-/// Whether both pages belong to the same registrable domain (by the public suffix list).
-fn is_same_site(url: &Url, referrer: &Url) -> bool {
-    let (own, other) = (normalized_host(url), normalized_host(referrer));
-    own == other
-        || psl::domain_str(own).is_some_and(|domain| Some(domain) == psl::domain_str(other))
 }
 
 #[cfg(test)]

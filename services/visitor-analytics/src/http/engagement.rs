@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::error;
 use super::site_scope::{SiteScope, require_found};
+use super::state::SharedState;
 use crate::domain::engagement::{Engagement, SubmittedEngagement};
 
 /// The stored engagement of a visit.
@@ -37,7 +38,7 @@ pub(super) struct EngagementResponse {
         (status = 422, description = "The report is invalid; `field` names the field"),
     ))]
 pub(super) async fn report_engagement(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Path(id): Path<Uuid>,
     Json(report): Json<SubmittedEngagement>,

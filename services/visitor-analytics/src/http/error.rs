@@ -6,10 +6,10 @@ use axum::http::StatusCode;
 use chassis::Problem;
 use common::geo::ItemError;
 
-use crate::admission::AdmissionError;
+use crate::app::admission::AdmissionError;
+use crate::app::recorder::RecordError;
 use crate::domain::visit::ValidationError;
-use crate::store::StoreError;
-use crate::workers::recorder::RecordError;
+use crate::store::{StoreError, UpsertOutcome};
 
 /// After this time an operator may have created the site, or an earlier new site no longer counts.
 const SITE_LIMIT_RETRY: Duration = Duration::from_mins(10);
@@ -64,5 +64,23 @@ pub(super) fn from_record(error: &RecordError) -> Problem {
     match error {
         RecordError::Submit(_) => Problem::unavailable(error),
         RecordError::Store(error) => from_store(error),
+    }
+}
+
+/// Converts the outcome of adding or changing a named `what`, such as a goal.
+pub(super) fn upsert_result<T>(kept: UpsertOutcome<T>, what: &str) -> Result<T, Problem> {
+    let conflict = |code: &'static str, detail: String| {
+        Err(Problem::new(StatusCode::CONFLICT, code, detail).field("name"))
+    };
+    match kept {
+        UpsertOutcome::Saved(one) => Ok(one),
+        UpsertOutcome::NameTaken => conflict("NAME_TAKEN", format!("another {what} has this name")),
+        UpsertOutcome::LimitReached => conflict(
+            "TOO_MANY",
+            format!("the maximum number of {what}s is reached; delete one first"),
+        ),
+        UpsertOutcome::NotFound => Err(Problem::not_found(format!(
+            "there is no such {what} or site"
+        ))),
     }
 }

@@ -19,7 +19,8 @@ use uuid::Uuid;
 
 use super::error;
 use super::site_scope::SiteScope;
-use crate::admission::{self, AdmissionError};
+use super::state::SharedState;
+use crate::app::admission::{self, AdmissionError};
 use crate::domain::event::{EventActor, NewEvent, SubmittedEvent};
 use crate::domain::visitor_id::{Salt, SaltPeriod};
 use crate::store::{Event, RecordOutcome};
@@ -88,7 +89,7 @@ pub(super) struct EventBatchResponse {
         (status = 503, description = "No event was stored; retry after `Retry-After`"),
     ))]
 pub(super) async fn submit(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -126,7 +127,7 @@ pub(super) async fn submit(
         match answer {
             Ok(answer) => results[place].receipt = answer,
             Err(refusal) => {
-                results[place].error = Some(error::item_error(&refusal_problem(refusal)))
+                results[place].error = Some(error::item_error(&refusal_problem(refusal)));
             }
         }
     }
@@ -134,7 +135,7 @@ pub(super) async fn submit(
 }
 
 fn accept_event(
-    state: &super::SharedState,
+    state: &SharedState,
     scope: &SiteScope,
     event: SubmittedEvent,
     now: DateTime<Utc>,
@@ -151,7 +152,7 @@ fn refusal_problem(refusal: AdmissionError) -> Problem {
 
 /// Records the events whose site exists or may be created.
 async fn record_admitted(
-    state: &super::SharedState,
+    state: &SharedState,
     scope: &SiteScope,
     events: Vec<NewEvent>,
     now: DateTime<Utc>,
@@ -184,7 +185,7 @@ async fn record_admitted(
 }
 
 async fn record_all(
-    state: &super::SharedState,
+    state: &SharedState,
     events: Vec<NewEvent>,
     now: DateTime<Utc>,
 ) -> Result<Vec<Result<EventReceipt, AdmissionError>>, Problem> {

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::error;
 use super::site_scope::{SiteScope, require_found};
+use super::state::SharedState;
 use crate::domain::notification_status::{
     NotificationFacts, NotificationStatus, OutboxState, SessionState, notification_status,
 };
@@ -152,7 +153,7 @@ struct ExplainedNotification {
         (status = 404, description = "The visit does not exist"),
     ))]
 pub(super) async fn explain(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Path(id): Path<Uuid>,
 ) -> Result<Json<ExplanationResponse>, Problem> {

@@ -13,9 +13,9 @@ use chassis::request_slots::RequestSlot;
 use chassis::stream::{ReaderStalled, STALL_TIMEOUT, drop_when_stalled};
 use utoipa::IntoParams;
 
-use super::analytics::report_request::QueryPairs;
-use super::query_params::invalid_param;
+use super::query_params::{QueryPairs, invalid_param};
 use super::site_scope::{ScopedPairs, SiteScope};
+use super::state::SharedState;
 use super::{error, visit_filter};
 use crate::domain::export::{ExportFormat, ExportWriteError, ExportWriter, ExportedVisit};
 use crate::domain::visit_filter::VisitFilter;
@@ -52,7 +52,7 @@ pub(super) struct ExportParams {
                 retry later"),
     ))]
 pub(super) async fn export(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     headers: HeaderMap,
     Query(pairs): Query<QueryPairs>,

@@ -11,8 +11,8 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::error;
-use super::segments::upsert_result;
 use super::site_scope::{AllSites, SiteScope};
+use super::state::SharedState;
 use crate::domain::goal::{GoalTarget, SubmittedGoal, is_valid_value};
 use crate::domain::segment;
 use crate::domain::visit;
@@ -67,7 +67,7 @@ pub(super) struct GoalResponse {
         (status = 400, description = "A parameter is invalid; `field` names it"),
     ))]
 pub(super) async fn list(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Query(parameters): Query<GoalListParams>,
 ) -> Result<axum::Json<GoalPage>, Problem> {
@@ -94,7 +94,7 @@ pub(super) async fn list(
             description = "The goal is invalid (`GOAL_INVALID`); `field` names the field"),
     ))]
 pub(super) async fn add(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     _: AllSites,
     Json(wanted): Json<SubmittedGoal>,
 ) -> Result<(StatusCode, axum::Json<GoalResponse>), Problem> {
@@ -111,7 +111,7 @@ pub(super) async fn add(
     let now = state.clock.now();
     let which = (Clock::new_id_at(now), site.as_str(), name.as_str());
     let added = state.store.add_goal(which, &target, wanted.value, now);
-    let added = upsert_result(added.await.map_err(|e| error::from_store(&e))?, "goal")?;
+    let added = error::upsert_result(added.await.map_err(|e| error::from_store(&e))?, "goal")?;
     Ok((StatusCode::CREATED, axum::Json(to_response(added))))
 }
 
@@ -123,7 +123,7 @@ pub(super) async fn add(
         (status = 404, description = "The goal does not exist"),
     ))]
 pub(super) async fn remove(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     _: AllSites,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {

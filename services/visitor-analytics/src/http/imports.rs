@@ -15,8 +15,9 @@ use uuid::Uuid;
 use super::error;
 use super::query_params::{check_limit, invalid_param};
 use super::site_scope::{self, SiteScope};
+use super::state::SharedState;
+use crate::app::import::{FileImporter, ImportError, ImportRequest};
 use crate::domain::import::ImportFormat;
-use crate::import::{FileImporter, ImportError, ImportRequest};
 use crate::store::{self, LineError};
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -110,7 +111,7 @@ pub(super) struct ImportDeletedResponse {
                 the file again after `Retry-After` to resume"),
     ))]
 pub(super) async fn import(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Query(parameters): Query<ImportParams>,
     request: Request,
@@ -147,7 +148,7 @@ pub(super) async fn import(
         (status = 400, description = "A parameter is invalid; `field` names it"),
     ))]
 pub(super) async fn list(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Query(parameters): Query<ImportListParams>,
 ) -> Result<Json<ImportPage>, Problem> {
@@ -201,7 +202,7 @@ pub(super) struct ImportListParams {
         (status = 404, description = "The import does not exist"),
     ))]
 pub(super) async fn one(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Path(id): Path<Uuid>,
 ) -> Result<Json<ImportResponse>, Problem> {
@@ -221,7 +222,7 @@ pub(super) async fn one(
         (status = 409, description = "The import is running (`IMPORT_RUNNING`)"),
     ))]
 pub(super) async fn remove(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Path(id): Path<Uuid>,
 ) -> Result<Json<ImportDeletedResponse>, Problem> {
@@ -246,7 +247,7 @@ pub(super) async fn remove(
 }
 
 async fn find_import(
-    state: &super::SharedState,
+    state: &SharedState,
     scope: &SiteScope,
     id: Uuid,
 ) -> Result<store::Import, Problem> {

@@ -16,12 +16,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::analytics::report_request::QueryPairs;
-use super::query_params::{decode_cursor, encode_cursor, invalid_param};
+use super::query_params::{QueryPairs, decode_cursor, encode_cursor, invalid_param};
 use super::site_scope::SiteScope;
+use super::state::SharedState;
 use super::visit_filter;
+use crate::app::live::{LiveEvent, Subscription};
 use crate::domain::visit_filter::VisitFilter;
-use crate::workers::live::{LiveEvent, Subscription};
 
 /// Interval of the comments that are sent without an event. Proxies commonly close a connection
 /// that is idle for a minute.
@@ -52,7 +52,7 @@ const MAX_REPLAY_AGE: TimeDelta = TimeDelta::hours(1);
                 later"),
     ))]
 pub(super) async fn live(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Query(pairs): Query<QueryPairs>,
     headers: HeaderMap,

@@ -1,4 +1,4 @@
-//! Query parameters, limits and cursors of lists.
+//! Parsers of single query parameters: sites, limits, timestamps, cursors.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -9,93 +9,18 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use chassis::Problem;
 use chrono::{DateTime, Datelike as _, Utc};
 use chrono_tz::Tz;
-use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::analytics::report_request::split_params;
-use super::site_scope::ScopedPairs;
 use crate::domain::visit::normalize_domain;
-use crate::store::{BotFilter, Store, VisitQuery};
+use crate::store::BotFilter;
 
 /// The years that both PostgreSQL and RFC 3339 can represent.
 const SUPPORTED_YEARS: RangeInclusive<i32> = 1..=9_999;
 const DEFAULT_PAGE_LIMIT: i64 = 50;
 const MAX_PAGE_LIMIT: i64 = 1_000;
 
-#[derive(Debug, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "documentation only; `query` parses")]
-pub(super) struct VisitListParams {
-    /// Only visits of this site. Required if the token is limited to several sites.
-    site: Option<String>,
-    /// Only items at or after this time (RFC 3339).
-    from: Option<DateTime<Utc>>,
-    /// Only items before this time (RFC 3339).
-    to: Option<DateTime<Utc>>,
-    /// `false` (default): people only; `true`: people and bots; `only`: bots only.
-    include_bots: Option<IncludeBots>,
-    /// IANA time zone of the dimensions `hour` and `weekday`. Default: `UTC`.
-    time_zone: Option<String>,
-    /// Filters, one query parameter per dimension: `country=US&country=CA` (any of these),
-    /// `device_type=!smartphone` (not this one), `page=/blog/*` (wildcard), `utm_source=` (no
-    /// value). All filters must match.
-    #[param(style = Form, explode = true)]
-    filters: Option<BTreeMap<String, String>>,
-    /// Name or id of a segment. Its filters apply in addition.
-    segment: Option<String>,
-    /// Maximum number of items per page: 1 to 1,000. Default: 50.
-    limit: Option<i64>,
-    /// `next_cursor` of the previous page.
-    cursor: Option<String>,
-}
-
-#[derive(Debug, utoipa::ToSchema)]
-#[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "documentation only; `bots` parses")]
-pub(super) enum IncludeBots {
-    /// People only.
-    False,
-    /// Everybody.
-    True,
-    /// Bots only.
-    Only,
-}
-
-/// Parses the parameters of `GET /visits` and `GET /sessions`.
-pub(super) async fn parse_visit_query(
-    store: &Store,
-    pairs: ScopedPairs,
-) -> Result<VisitQuery, Problem> {
-    let (mut rest, filters) = split_params(store, pairs, &["limit", "cursor"]).await?;
-    let limit = parse_limit(rest.get("limit").map(String::as_str))?;
-    let mut edge = |name: &str| rest.remove(name).map(|text| parse_timestamp(name, &text));
-    let (from, to) = (edge("from").transpose()?, edge("to").transpose()?);
-    if let (Some(from), Some(to)) = (from, to)
-        && from > to
-    {
-        return Err(invalid_param("from", "`from` must not be later than `to`"));
-    }
-    let after = rest.get("cursor").map(|text| {
-        decode_cursor(text).ok_or_else(|| {
-            invalid_param(
-                "cursor",
-                "not a cursor of this list; send `next_cursor` of the previous page",
-            )
-        })
-    });
-    let zone = take_time_zone(&mut rest)?;
-    let site = rest.get("site").map(|name| parse_site(name));
-    Ok(VisitQuery {
-        site: site.transpose()?,
-        from,
-        to,
-        bots: take_bot_filter(&mut rest)?,
-        after: after.transpose()?,
-        limit,
-        filters,
-        zone: zone.unwrap_or(Tz::UTC),
-    })
-}
+/// Unparsed query parameters.
+pub(super) type QueryPairs = Vec<(String, String)>;
 
 pub(super) fn parse_site(name: &str) -> Result<String, Problem> {
     normalize_domain(name).map_err(|error| invalid_param("site", error.to_string()))

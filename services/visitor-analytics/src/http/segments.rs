@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use super::error;
 use super::site_scope::{AllSites, SiteScope};
+use super::state::SharedState;
 use crate::domain::segment::{self, FilterValues, SegmentError, SegmentPatch, SubmittedSegment};
-use crate::store::{Segment, UpsertOutcome};
+use crate::store::Segment;
 
 /// All segments.
 #[derive(Debug, Serialize, ToSchema)]
@@ -45,7 +46,7 @@ pub(super) struct SegmentResponse {
 #[utoipa::path(get, path = "/segments", tag = "segments",
     responses((status = 200, body = SegmentPage, description = "All segments")))]
 pub(super) async fn list(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     // Segments belong to no site, so tokens with any site scope may read them.
     _: SiteScope,
 ) -> Result<axum::Json<SegmentPage>, Problem> {
@@ -68,7 +69,7 @@ pub(super) async fn list(
             description = "The segment is invalid (`SEGMENT_INVALID`); `field` names the field"),
     ))]
 pub(super) async fn add(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     _: AllSites,
     Json(wanted): Json<SubmittedSegment>,
 ) -> Result<(StatusCode, axum::Json<SegmentResponse>), Problem> {
@@ -79,7 +80,7 @@ pub(super) async fn add(
         .store
         .add_segment(Clock::new_id_at(now), &name, &wanted.filters, now)
         .await;
-    let added = upsert_result(added.map_err(|e| error::from_store(&e))?, "segment")?;
+    let added = error::upsert_result(added.map_err(|e| error::from_store(&e))?, "segment")?;
     Ok((StatusCode::CREATED, axum::Json(to_response(added))))
 }
 
@@ -95,7 +96,7 @@ pub(super) async fn add(
         (status = 422, description = "A field is invalid (`SEGMENT_INVALID`); `field` names it"),
     ))]
 pub(super) async fn change(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     _: AllSites,
     Path(id): Path<Uuid>,
     Json(wanted): Json<SegmentPatch>,
@@ -111,7 +112,9 @@ pub(super) async fn change(
     read.map_err(|e| segment_problem(&e))?;
     let changed = state.store.update_segment(id, name.as_deref(), filters);
     let changed = changed.await.map_err(|e| error::from_store(&e))?;
-    Ok(axum::Json(to_response(upsert_result(changed, "segment")?)))
+    Ok(axum::Json(to_response(error::upsert_result(
+        changed, "segment",
+    )?)))
 }
 
 /// Delete a segment.
@@ -122,7 +125,7 @@ pub(super) async fn change(
         (status = 404, description = "The segment does not exist"),
     ))]
 pub(super) async fn remove(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     _: AllSites,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
@@ -132,23 +135,6 @@ pub(super) async fn remove(
     removed
         .then_some(StatusCode::NO_CONTENT)
         .ok_or_else(missing)
-}
-
-pub(super) fn upsert_result<T>(kept: UpsertOutcome<T>, what: &str) -> Result<T, Problem> {
-    let conflict = |code: &'static str, detail: String| {
-        Err(Problem::new(StatusCode::CONFLICT, code, detail).field("name"))
-    };
-    match kept {
-        UpsertOutcome::Saved(one) => Ok(one),
-        UpsertOutcome::NameTaken => conflict("NAME_TAKEN", format!("another {what} has this name")),
-        UpsertOutcome::LimitReached => conflict(
-            "TOO_MANY",
-            format!("the maximum number of {what}s is reached; delete one first"),
-        ),
-        UpsertOutcome::NotFound => Err(Problem::not_found(format!(
-            "there is no such {what} or site"
-        ))),
-    }
 }
 
 pub(super) fn segment_problem(error: &SegmentError) -> Problem {

@@ -10,10 +10,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::analytics::report_request::QueryPairs;
 use super::error;
-use super::query_params::{self, VisitListParams, encode_cursor};
+use super::query_params::{QueryPairs, encode_cursor};
 use super::site_scope::{self, SiteScope};
+use super::state::SharedState;
+use super::visit_query::{VisitListParams, parse_visit_query};
 use crate::store::{PathStep, SessionDetails};
 
 /// A page of sessions.
@@ -130,11 +131,11 @@ pub(super) struct JourneyStep {
         (status = 400, description = "A parameter is invalid; `field` names it"),
     ))]
 pub(super) async fn list(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<SessionPage>, Problem> {
-    let query = query_params::parse_visit_query(&state.store, scope.restrict(pairs)?).await?;
+    let query = parse_visit_query(&state.store, scope.restrict(pairs)?).await?;
     let mut found = state
         .store
         .sessions(&query)
@@ -158,7 +159,7 @@ pub(super) async fn list(
         (status = 404, description = "The session does not exist"),
     ))]
 pub(super) async fn one(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Path(id): Path<Uuid>,
 ) -> Result<Json<SessionJourneyResponse>, Problem> {

@@ -13,9 +13,8 @@ use axum::http::request::Parts;
 use chassis::Problem;
 use common::jwt::Claims;
 
-use super::analytics::report_request::QueryPairs;
-use super::query_params::parse_site;
-use crate::admission::NewSitePolicy;
+use super::query_params::{QueryPairs, parse_site};
+use crate::app::admission::NewSitePolicy;
 use crate::store::SiteLookup;
 
 /// The sites for which the token of the request is valid.

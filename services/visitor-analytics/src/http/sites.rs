@@ -13,6 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::error;
 use super::query_params::{check_limit, invalid_param, parse_site};
 use super::site_scope::{AllSites, SiteScope};
+use super::state::SharedState;
 use crate::domain::site::{SiteSettings, SubmittedSite, SubmittedSiteSettings};
 use crate::domain::visit;
 use crate::store::{Site, SiteUpdateOutcome};
@@ -70,7 +71,7 @@ pub(super) struct SiteResponse {
         (status = 400, description = "A parameter is invalid; `field` names it"),
     ))]
 pub(super) async fn list(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Query(parameters): Query<SiteListParams>,
 ) -> Result<axum::Json<SitePage>, Problem> {
@@ -115,7 +116,7 @@ pub(super) async fn list(
         (status = 422, description = "The site is invalid; `field` names the field"),
     ))]
 pub(super) async fn add(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     _: AllSites,
     Json(wanted): Json<SubmittedSite>,
 ) -> Result<(StatusCode, axum::Json<SiteResponse>), Problem> {
@@ -147,7 +148,7 @@ pub(super) async fn add(
         (status = 422, description = "A setting is invalid; `field` names it"),
     ))]
 pub(super) async fn change(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     _: AllSites,
     Path(domain): Path<String>,
     Json(wanted): Json<SubmittedSiteSettings>,
@@ -163,7 +164,7 @@ pub(super) async fn change(
 }
 
 /// Applies the settings in this process immediately. Other replicas follow within seconds.
-async fn refresh_ignore_rules(state: &super::SharedState) -> Result<(), Problem> {
+async fn refresh_ignore_rules(state: &SharedState) -> Result<(), Problem> {
     let refreshed = state.ignore_rules.refresh(&state.store).await;
     refreshed.map_err(|e| error::from_store(&e))
 }

@@ -17,9 +17,10 @@ use uuid::Uuid;
 
 use super::error;
 use super::site_scope::SiteScope;
-use crate::admission::AdmissionError;
+use super::state::SharedState;
+use crate::app::admission::AdmissionError;
+use crate::app::ingest::IngestedVisit;
 use crate::domain::visit::{NewVisit, SubmittedVisit};
-use crate::ingest::IngestedVisit;
 use crate::store::RecordOutcome;
 
 const MAX_VISITS_PER_REQUEST: usize = 1_000;
@@ -110,7 +111,7 @@ pub(super) struct VisitBatchResponse {
         (status = 503, description = "No visit was stored; retry after `Retry-After`"),
     ))]
 pub(super) async fn submit(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     request: Request,
 ) -> Result<Response, Problem> {
@@ -141,7 +142,7 @@ pub(super) async fn submit(
 }
 
 struct SubmitContext<'a> {
-    state: &'a super::SharedState,
+    state: &'a SharedState,
     scope: &'a SiteScope,
     now: DateTime<Utc>,
 }
@@ -176,7 +177,7 @@ impl SubmitContext<'_> {
             match one {
                 Ok(one) => results[place].response = VisitResponse::from(one),
                 Err(refusal) => {
-                    results[place].error = Some(error::item_error(&refusal_problem(refusal)))
+                    results[place].error = Some(error::item_error(&refusal_problem(refusal)));
                 }
             }
         }

@@ -9,7 +9,8 @@ use utoipa::ToSchema;
 
 use super::error;
 use super::site_scope::SiteScope;
-use super::visitors::{VisitorParams, parse_path_id};
+use super::state::SharedState;
+use super::visitor_params::{VisitorParams, parse_path_id};
 use crate::store::Person;
 
 /// Numbers of removed rows.
@@ -43,7 +44,7 @@ pub(super) struct UserErasureResponse {
         (status = 404, description = "The user does not exist"),
     ))]
 pub(super) async fn erase(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Path(user_id): Path<String>,
     Query(parameters): Query<VisitorParams>,

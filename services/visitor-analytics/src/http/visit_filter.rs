@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use rollups::day::LocalDay;
 use utoipa::IntoParams;
 
-use super::analytics::report_request::split_params;
+use super::filter_params::split_params;
 use super::query_params::{self, invalid_param, parse_site, parse_timestamp};
 use super::site_scope::ScopedPairs;
 use crate::domain::visit_filter::{VisitFilter, is_visit_attribute};
@@ -16,7 +16,7 @@ use crate::store::Store;
 
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "documentation only; `read` parses")]
+#[expect(dead_code, reason = "documentation only; `parse_filter_with` parses")]
 pub(super) struct VisitFilterParams {
     /// Only visits of this site. Required if the token is limited to several sites.
     site: Option<String>,

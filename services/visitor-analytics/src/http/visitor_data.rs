@@ -12,11 +12,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::error;
 use super::events::read::{EventResponse, to_response};
 use super::query_params::{check_limit, decode_cursor, encode_cursor, invalid_param};
 use super::site_scope::SiteScope;
-use super::visitors::{parse_path_id, visitor_not_found};
-use super::{AppState, error};
+use super::state::{AppState, SharedState};
+use super::visitor_params::{parse_path_id, visitor_not_found};
 use crate::store::{
     AnnouncedSession, BotFilter, EventQuery, StoreError, VisitorSession, VisitorVisit,
 };
@@ -128,7 +129,7 @@ pub(super) struct VisitorNotificationItem {
         (status = 404, description = "The visitor does not exist"),
     ))]
 pub(super) async fn data(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Path(id): Path<String>,
     Query(parameters): Query<VisitorDataParams>,

@@ -2,26 +2,17 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use chassis::Problem;
 use chassis::extract::{Path, Query};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::error;
 use super::site_scope::SiteScope;
-use crate::domain::visit::validate_external_id;
+use super::state::SharedState;
+use super::visitor_params::{VisitorParams, parse_path_id, visitor_not_found};
 use crate::store::Person;
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct VisitorParams {
-    /// Only data of this site. Default: all sites. Required if the token is limited to several
-    /// sites.
-    pub(super) site: Option<String>,
-}
 
 /// A visitor, as far as visitor ids distinguish people.
 #[derive(Debug, Serialize, ToSchema)]
@@ -65,7 +56,7 @@ pub(super) struct VisitorErasureResponse {
         (status = 404, description = "The visitor does not exist"),
     ))]
 pub(super) async fn one(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Path(id): Path<String>,
     Query(parameters): Query<VisitorParams>,
@@ -101,7 +92,7 @@ pub(super) async fn one(
         (status = 404, description = "The visitor does not exist"),
     ))]
 pub(super) async fn erase(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Path(id): Path<String>,
     Query(parameters): Query<VisitorParams>,
@@ -130,15 +121,4 @@ fn parse_target(
 ) -> Result<(String, Option<String>), Problem> {
     let site = scope.resolve_site(parameters.site.as_deref())?;
     Ok((parse_path_id(id, "id")?, site))
-}
-
-/// Validates a visitor or user id in the path.
-pub(super) fn parse_path_id(id: String, field: &'static str) -> Result<String, Problem> {
-    validate_external_id(id, field).map_err(|error| {
-        Problem::new(StatusCode::BAD_REQUEST, "PATH_INVALID", error.to_string()).field(field)
-    })
-}
-
-pub(super) fn visitor_not_found() -> Problem {
-    Problem::not_found("there is no visitor with this id")
 }

@@ -9,10 +9,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::analytics::report_request::QueryPairs;
 use super::error;
-use super::query_params::{self, VisitListParams, encode_cursor};
+use super::query_params::{QueryPairs, encode_cursor};
 use super::site_scope::{SiteScope, require_found};
+use super::state::SharedState;
+use super::visit_query::{VisitListParams, parse_visit_query};
 
 /// A page of visits.
 #[derive(Debug, Serialize, ToSchema)]
@@ -32,11 +33,11 @@ pub(super) struct VisitPage {
         (status = 400, description = "A parameter is invalid; `field` names it"),
     ))]
 pub(super) async fn list(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<VisitPage>, Problem> {
-    let query = query_params::parse_visit_query(&state.store, scope.restrict(pairs)?).await?;
+    let query = parse_visit_query(&state.store, scope.restrict(pairs)?).await?;
     let found = state
         .store
         .visits(&query)
@@ -57,7 +58,7 @@ pub(super) async fn list(
         (status = 404, description = "The visit does not exist"),
     ))]
 pub(super) async fn one(
-    State(state): State<super::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Path(id): Path<Uuid>,
 ) -> Result<Json<Visit>, Problem> {

@@ -5,8 +5,8 @@ use chrono::TimeDelta;
 use common::clock::Clock;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use visitor_analytics::app::reclassify::{self, ReclassifyReport};
 use visitor_analytics::config::ReclassifyArgs;
-use visitor_analytics::reclassify::{self, ReclassifyReport};
 use visitor_analytics::store::Store;
 
 use crate::support::{TestSystem, noon, problem, start, visit};

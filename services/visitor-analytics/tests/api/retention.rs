@@ -5,7 +5,7 @@ use common::jwt::Scope;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use visitor_analytics::cohort::report;
+use visitor_analytics::app::retention::report;
 use visitor_analytics::domain::privacy::RetentionPeriod;
 use visitor_analytics::store::{ExpiredData, Store};
 

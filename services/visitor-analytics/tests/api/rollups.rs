@@ -9,8 +9,9 @@ use rollups::day::LocalDay;
 use rollups::dimension::Dimension;
 use serde_json::{Value, json};
 use sqlx::PgPool;
+use visitor_analytics::app::verify::{self, VerifyReport};
+use visitor_analytics::config::VerifyArgs;
 use visitor_analytics::store::{RollupRow, Store};
-use visitor_analytics::verify::{self, VerifyArgs, VerifyReport};
 
 use crate::support::{
     FIREFOX, TestSystem, answer, noon, start, start_replica, token, until, visit,

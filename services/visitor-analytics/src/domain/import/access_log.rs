@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{LineParseError, ParsedLine};
+use super::parsed_line::{LineParseError, ParsedLine};
 use crate::domain::visit::SubmittedVisit;
 
 /// Extensions of files that are not page views.

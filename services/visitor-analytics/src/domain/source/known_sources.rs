@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 
 use url::Url;
 
+use super::host::{normalize_host, normalized_host};
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SourceKind {
     Search,
@@ -81,7 +83,7 @@ const ANDROID_APPS: [(&str, &str); 18] = [
 pub(super) fn find_by_name(word: &str) -> Option<KnownSource> {
     KNOWN_SOURCES.get(word).copied().or_else(|| {
         if word.contains('.') {
-            find_by_host(super::normalize_host(word), "/")
+            find_by_host(normalize_host(word), "/")
         } else {
             None
         }
@@ -90,7 +92,7 @@ pub(super) fn find_by_name(word: &str) -> Option<KnownSource> {
 
 /// Finds the source of a referrer.
 pub(super) fn find_by_referrer(page: &Url) -> Option<KnownSource> {
-    let name = super::normalized_host(page);
+    let name = normalized_host(page);
     if page.scheme() == "android-app" {
         let app = ANDROID_APPS.iter().find(|(package, _)| *package == name);
         return app.and_then(|(_, name)| KNOWN_SOURCES.get(name).copied());

@@ -10,11 +10,13 @@ use rollups::query::Attribute;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::error;
-use super::ReportScope;
-use super::report_request::{QueryPairs, ReportRequest};
+use super::report_request::{ReportParams, ReportRequest};
+use super::response::ReportScope;
 use super::timeseries::parse_interval;
+use crate::http::error;
+use crate::http::query_params::QueryPairs;
 use crate::http::site_scope::SiteScope;
+use crate::http::state::SharedState;
 use crate::store::{BreakdownOrder, BreakdownQuery, Store};
 
 const DEFAULT_BOT_VALUES: i64 = 50;
@@ -63,7 +65,7 @@ struct BotTimePoint {
 /// and over time. `include_bots` has no effect.
 #[utoipa::path(get, path = "/analytics/bots", tag = "analytics",
     params(
-        super::ReportParams,
+        ReportParams,
         ("interval" = Option<String>, Query,
             description = "`minute` (at most 2 days), `hour` (at most 208 days), `day` (default), \
                 `week` (from Monday) or `month`"),
@@ -76,7 +78,7 @@ struct BotTimePoint {
         (status = 404, description = "The site does not exist"),
     ))]
 pub(in crate::http) async fn bots(
-    State(state): State<crate::http::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<BotsResponse>, Problem> {

@@ -13,10 +13,12 @@ use rollups::query::{Attribute, Interval};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::error;
-use super::report_request::{QueryPairs, ReportRequest};
-use super::{ConversionMetrics, ReportScope, invalid_param, ratio, select_metrics};
+use super::report_request::{ReportParams, ReportRequest};
+use super::response::{ConversionMetrics, ReportScope, ratio, select_metrics};
+use crate::http::error;
+use crate::http::query_params::{QueryPairs, invalid_param};
 use crate::http::site_scope::SiteScope;
+use crate::http::state::SharedState;
 use crate::store::{BreakdownOrder, BreakdownQuery, BreakdownRow, ReportQuery, Store};
 
 const DEFAULT_BREAKDOWN_LIMIT: i64 = 50;
@@ -58,7 +60,7 @@ pub(in crate::http) struct BreakdownItem {
 /// Break down a site's numbers by a dimension.
 #[utoipa::path(get, path = "/analytics/breakdown", tag = "analytics",
     params(
-        super::ReportParams,
+        ReportParams,
         ("by" = String, Query,
             description = "A dimension; `property:plan` for the values of a property that the site \
                 counts; or `goal` for the sessions that reach each goal of the site"),
@@ -78,7 +80,7 @@ pub(in crate::http) struct BreakdownItem {
         (status = 404, description = "The site does not exist"),
     ))]
 pub(in crate::http) async fn breakdown(
-    State(state): State<crate::http::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<BreakdownResponse>, Problem> {

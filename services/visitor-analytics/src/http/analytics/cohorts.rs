@@ -10,10 +10,12 @@ use rollups::query::Interval;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::error;
-use super::report_request::{QueryPairs, ReportRequest};
-use super::{ReportScope, invalid_param, too_many_visits};
+use super::report_request::{ReportParams, ReportRequest, too_many_visits};
+use super::response::ReportScope;
+use crate::http::error;
+use crate::http::query_params::{QueryPairs, invalid_param};
 use crate::http::site_scope::SiteScope;
+use crate::http::state::SharedState;
 use crate::store::BoundedResult;
 
 /// Cohorts of visitors, and how many of each come back.
@@ -47,7 +49,7 @@ pub(in crate::http) struct Cohort {
 /// last: with daily visitor ids, nobody comes back on another day.
 #[utoipa::path(get, path = "/analytics/retention", tag = "analytics",
     params(
-        super::ReportParams,
+        ReportParams,
         ("interval" = Option<String>, Query,
             description = "`day`, `week` (default, from Monday) or `month`; at most 31 intervals"),
     ),
@@ -58,7 +60,7 @@ pub(in crate::http) struct Cohort {
         (status = 422, description = "The period has too many visitors (`TOO_MUCH`)"),
     ))]
 pub(in crate::http) async fn retention(
-    State(state): State<crate::http::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<CohortsResponse>, Problem> {

@@ -10,11 +10,13 @@ use rollups::pattern::WildcardPattern;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::super::error;
-use super::report_request::{QueryPairs, ReportRequest};
-use super::{ReportScope, ratio, too_many_visits};
+use super::report_request::{ReportRequest, too_many_visits};
+use super::response::{ReportScope, ratio};
 use crate::domain::event::validate_event_type;
+use crate::http::error;
+use crate::http::query_params::QueryPairs;
 use crate::http::site_scope::SiteScope;
+use crate::http::state::SharedState;
 use crate::store::{BoundedResult, FunnelStep};
 
 /// A week.
@@ -114,7 +116,7 @@ pub(in crate::http) struct FunnelStepResult {
                 too many visitors (`TOO_MUCH`)"),
     ))]
 pub(in crate::http) async fn funnel(
-    State(state): State<crate::http::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Json(mut wanted): Json<FunnelRequest>,
 ) -> Result<axum::Json<FunnelResponse>, Problem> {

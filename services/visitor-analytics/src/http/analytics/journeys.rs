@@ -10,10 +10,12 @@ use rollups::pattern::WildcardPattern;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::error;
-use super::report_request::{QueryPairs, ReportRequest};
-use super::{ReportScope, invalid_param};
+use super::report_request::{ReportParams, ReportRequest};
+use super::response::ReportScope;
+use crate::http::error;
+use crate::http::query_params::{QueryPairs, invalid_param};
 use crate::http::site_scope::SiteScope;
+use crate::http::state::SharedState;
 use crate::store::{AdjacentPageCounts, SessionPath};
 
 const DEFAULT_JOURNEYS: i64 = 20;
@@ -66,7 +68,7 @@ pub(in crate::http) struct AdjacentPage {
 /// select the visits of the page.
 #[utoipa::path(get, path = "/analytics/journeys", tag = "analytics",
     params(
-        super::ReportParams,
+        ReportParams,
         ("depth" = Option<usize>, Query, minimum = 1, maximum = 5,
             description = "Number of pages per journey. Default: 3"),
         ("around" = Option<String>, Query,
@@ -80,7 +82,7 @@ pub(in crate::http) struct AdjacentPage {
         (status = 404, description = "The site does not exist"),
     ))]
 pub(in crate::http) async fn journeys(
-    State(state): State<crate::http::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<JourneysResponse>, Problem> {

@@ -10,10 +10,12 @@ use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::error;
-use super::super::visit_filter;
-use super::report_request::{self, QueryPairs};
+use super::report_request::{self};
+use crate::http::error;
+use crate::http::query_params::QueryPairs;
 use crate::http::site_scope::SiteScope;
+use crate::http::state::SharedState;
+use crate::http::visit_filter;
 use crate::store::{REALTIME_MINUTES, RealtimeReport};
 
 /// The activity of the last half hour.
@@ -71,7 +73,7 @@ pub(in crate::http) struct RealtimeValue {
         (status = 404, description = "The site does not exist"),
     ))]
 pub(in crate::http) async fn realtime(
-    State(state): State<crate::http::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<RealtimeResponse>, Problem> {

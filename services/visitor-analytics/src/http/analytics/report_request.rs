@@ -8,25 +8,46 @@ use chassis::Problem;
 use chrono::{DateTime, Datelike as _, Days, NaiveDate, Utc};
 use chrono_tz::Tz;
 use rollups::day::LocalDay;
-use rollups::filters;
 use rollups::goal::GoalMatcher;
 use rollups::pattern::WildcardPattern;
-use rollups::query::{AttributeFilter, ReportPeriod};
+use rollups::query::ReportPeriod;
+use utoipa::IntoParams;
 
-use super::super::error;
-use super::super::query_params::{self, parse_site};
-use super::super::site_scope::ScopedPairs;
-use super::{invalid_param, too_many_visits};
 use crate::domain::goal::GoalTarget;
-use crate::domain::segment;
+use crate::http::error;
+use crate::http::filter_params::split_params;
+use crate::http::query_params::{self, invalid_param, parse_site};
+use crate::http::site_scope::ScopedPairs;
 use crate::store::{BoundedResult, Goal, ReportQuery, ReportSite, Store};
 
 const DEFAULT_PERIOD_DAYS: u64 = 7;
 /// Ten years.
 const MAX_PERIOD_DAYS: i64 = 3_660;
 
-/// Unparsed query parameters.
-pub(in crate::http) type QueryPairs = Vec<(String, String)>;
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "documentation only; `ReportRequest` parses")]
+pub(in crate::http) struct ReportParams {
+    /// Domain of the site. Optional if there is only one, or if the token is limited to one.
+    site: Option<String>,
+    /// First day (`2026-11-20`, in the time zone) or timestamp (RFC 3339). Default: six days before
+    /// the last day.
+    from: Option<String>,
+    /// Last day (included) or timestamp (RFC 3339, excluded). Default: today. A period covers at
+    /// most ten years.
+    to: Option<String>,
+    /// IANA time zone. Default: the site's time zone.
+    time_zone: Option<String>,
+    /// `false` (default): people's sessions; `true`: all sessions; `only`: bots' sessions.
+    include_bots: Option<String>,
+    /// Filters, one query parameter per dimension: `country=US&country=CA` (any of these),
+    /// `device_type=!smartphone` (not this one), `page=/blog/*` (wildcard), `utm_source=` (no
+    /// value). All filters must match.
+    #[param(style = Form, explode = true)]
+    filters: Option<BTreeMap<String, String>>,
+    /// Name or id of a segment. Its filters apply in addition.
+    segment: Option<String>,
+}
 
 /// A validated request for a report.
 #[derive(Clone, Debug)]
@@ -37,8 +58,6 @@ pub(in crate::http) struct ReportRequest {
     /// The parameters of the single report.
     own_params: BTreeMap<String, String>,
 }
-
-const SHARED_PARAMETERS: [&str; 6] = ["site", "from", "to", "time_zone", "include_bots", "segment"];
 
 impl ReportRequest {
     /// Parses the parameters; `own` names those of the single report.
@@ -166,50 +185,6 @@ impl ReportRequest {
     }
 }
 
-type SplitParams = (BTreeMap<String, String>, Vec<AttributeFilter>);
-
-/// Separates the named parameters from the filters, adds the filters of the segment, and refuses
-/// unknown parameters.
-pub(in crate::http) async fn split_params(
-    store: &Store,
-    pairs: ScopedPairs,
-    own: &[&str],
-) -> Result<SplitParams, Problem> {
-    let (mut rest, mut filters) = split_pairs(pairs, own)?;
-    if let Some(name) = rest.remove("segment") {
-        filters.extend(segment_filters(store, &name).await?);
-    }
-    Ok((rest, filters))
-}
-
-fn split_pairs(pairs: ScopedPairs, own: &[&str]) -> Result<SplitParams, Problem> {
-    let mut rest = BTreeMap::new();
-    let mut filters: Vec<AttributeFilter> = vec![];
-    for (name, value) in pairs {
-        if SHARED_PARAMETERS.contains(&&*name) || own.contains(&&*name) {
-            if rest.insert(name.clone(), value).is_some() {
-                return Err(invalid_param(&name, "the parameter occurs more than once"));
-            }
-            continue;
-        }
-        let added = filters::add_filter(&mut filters, &name, &value);
-        added.map_err(|error| invalid_param(&name, error.to_string()))?;
-    }
-    Ok((rest, filters))
-}
-
-/// Reads the filters of the segment with this name or id.
-async fn segment_filters(store: &Store, name: &str) -> Result<Vec<AttributeFilter>, Problem> {
-    let found = store
-        .segment(name)
-        .await
-        .map_err(|e| error::from_store(&e))?;
-    let found = found.ok_or_else(|| invalid_param("segment", "there is no such segment"))?;
-    // A stored segment may name a dimension that no longer exists.
-    segment::parse_filters(&found.filters)
-        .map_err(|error| invalid_param("segment", error.to_string()))
-}
-
 pub(super) async fn find_site(store: &Store, name: Option<String>) -> Result<ReportSite, Problem> {
     let name = name.as_deref().map(parse_site).transpose()?;
     let found = store.report_site(name.as_deref()).await;
@@ -283,4 +258,10 @@ fn resolve_period(
         return Err(invalid_param("from", "a report covers at most ten years"));
     }
     Ok(ReportPeriod { zone, from, to })
+}
+
+/// A report holds at most four million visitors or steps in memory.
+pub(super) fn too_many_visits() -> Problem {
+    let detail = "too many visits for one report; shorten the period or add filters";
+    Problem::invalid("from", "TOO_MUCH", detail)
 }

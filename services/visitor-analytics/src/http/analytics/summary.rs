@@ -9,10 +9,12 @@ use rollups::query::{Interval, ReportPeriod};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::error;
-use super::report_request::{QueryPairs, ReportRequest};
-use super::{ConversionMetrics, ReportScope, invalid_param, ratio, select_metrics};
+use super::report_request::{ReportParams, ReportRequest};
+use super::response::{ConversionMetrics, ReportScope, ratio, select_metrics};
+use crate::http::error;
+use crate::http::query_params::{QueryPairs, invalid_param};
 use crate::http::site_scope::SiteScope;
+use crate::http::state::SharedState;
 use crate::store::{ReportQuery, Store};
 
 /// The numbers of a period.
@@ -83,7 +85,7 @@ impl SummaryMetrics {
 /// Returns the totals of a site, optionally with those of an earlier period.
 #[utoipa::path(get, path = "/analytics/summary", tag = "analytics",
     params(
-        super::ReportParams,
+        ReportParams,
         ("compare" = Option<String>, Query,
             description = "Adds the numbers of an earlier period of the same length: \
                 `previous_period` or `previous_year`"),
@@ -96,7 +98,7 @@ impl SummaryMetrics {
         (status = 404, description = "The site does not exist"),
     ))]
 pub(in crate::http) async fn summary(
-    State(state): State<crate::http::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<SummaryResponse>, Problem> {

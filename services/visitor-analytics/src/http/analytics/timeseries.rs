@@ -9,10 +9,12 @@ use rollups::query::{Interval, TimeBucket};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::error;
-use super::report_request::{QueryPairs, ReportRequest};
-use super::{ConversionMetrics, ReportScope, invalid_param, ratio, select_metrics};
+use super::report_request::{ReportParams, ReportRequest};
+use super::response::{ConversionMetrics, ReportScope, ratio, select_metrics};
+use crate::http::error;
+use crate::http::query_params::{QueryPairs, invalid_param};
 use crate::http::site_scope::SiteScope;
+use crate::http::state::SharedState;
 
 const MAX_HOUR_BUCKETS: i64 = 5_000;
 /// Minutes are counted from the visits instead of the rollups.
@@ -56,7 +58,7 @@ pub(in crate::http) struct TimeseriesPoint {
 /// Report a site's numbers over time.
 #[utoipa::path(get, path = "/analytics/timeseries", tag = "analytics",
     params(
-        super::ReportParams,
+        ReportParams,
         ("interval" = Option<String>, Query,
             description = "`minute` (at most 2 days), `hour` (at most 208 days), `day` (default), \
                 `week` (from Monday) or `month`"),
@@ -69,7 +71,7 @@ pub(in crate::http) struct TimeseriesPoint {
         (status = 404, description = "The site does not exist"),
     ))]
 pub(in crate::http) async fn timeseries(
-    State(state): State<crate::http::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<TimeseriesResponse>, Problem> {

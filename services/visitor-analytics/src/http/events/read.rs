@@ -19,6 +19,7 @@ use crate::http::query_params::{
     parse_timestamp,
 };
 use crate::http::site_scope::{ScopedPairs, SiteScope};
+use crate::http::state::SharedState;
 use crate::store::{Event, EventQuery, Store};
 
 /// Values of all `event_type` and `metadata.` filters together.
@@ -115,7 +116,7 @@ type EventQueryPairs = Vec<(String, String)>;
         (status = 400, description = "A parameter is invalid; `field` names it"),
     ))]
 pub(in crate::http) async fn list(
-    State(state): State<crate::http::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Query(pairs): Query<EventQueryPairs>,
 ) -> Result<Json<EventPage>, Problem> {
@@ -131,7 +132,7 @@ pub(in crate::http) async fn list(
         (status = 400, description = "A parameter is invalid; `field` names it"),
     ))]
 pub(in crate::http) async fn by_type(
-    State(state): State<crate::http::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Query(pairs): Query<EventQueryPairs>,
 ) -> Result<Json<EventTypesResponse>, Problem> {
@@ -176,7 +177,7 @@ pub(in crate::http) async fn by_type(
         (status = 400, description = "A parameter is invalid; `field` names it"),
     ))]
 pub(in crate::http) async fn date_range(
-    State(state): State<crate::http::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Query(pairs): Query<EventQueryPairs>,
 ) -> Result<Json<EventPage>, Problem> {
@@ -229,7 +230,7 @@ pub(in crate::http) async fn date_range(
         (status = 400, description = "A parameter is invalid; `field` names it"),
     ))]
 pub(in crate::http) async fn user_events(
-    State(state): State<crate::http::SharedState>,
+    State(state): State<SharedState>,
     scope: SiteScope,
     Path(user): Path<String>,
     Query(pairs): Query<EventQueryPairs>,

@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{ImportError, ImportRun};
-use crate::admission::AdmissionError;
+use super::ImportRun;
+use super::error::ImportError;
+use crate::app::admission::AdmissionError;
 use crate::domain::import::ReimportedVisit;
 use crate::domain::visit::NewVisit;
 use crate::store::{ImportCounts, RecordOutcome};

@@ -9,9 +9,9 @@ use bot_detection::{
 use common::clock::Clock;
 use url::Url;
 
-use crate::SERVICE_NAME;
 use crate::config::{Config, ReclassifyArgs};
 use crate::domain::visit_enricher::VisitEnricher;
+use crate::service::SERVICE_NAME;
 use crate::store::{ReclassifiedVisit, ReclassifyCursor, ReclassifyProgress, Store, StoredVisit};
 
 /// The result of `reclassify`.

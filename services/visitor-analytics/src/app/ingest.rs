@@ -8,7 +8,10 @@ use bot_detection::BotVerdict;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::geo::Location;
 
-use crate::admission::{AdmissionControl, AdmissionError, NewSitePolicy};
+use crate::app::admission::{AdmissionControl, AdmissionError, NewSitePolicy};
+use crate::app::crawler_verification::CrawlerVerifier;
+use crate::app::recorder::{RecordError, VisitRecorder};
+use crate::app::session_monitor::SessionMonitor;
 use crate::clients::geo::GeoClient;
 use crate::domain::enriched_visit::{EnrichedVisit, LocationStatus};
 use crate::domain::import::ReimportedVisit;
@@ -17,9 +20,6 @@ use crate::domain::visit::NewVisit;
 use crate::domain::visit_enricher::VisitEnricher;
 use crate::domain::visitor_id::VisitorIdLifetime;
 use crate::store::{RecordOutcome, RecordedVisit, Store, StoreError};
-use crate::workers::crawler_verification::CrawlerVerifier;
-use crate::workers::recorder::{RecordError, VisitRecorder};
-use crate::workers::session_monitor::SessionMonitor;
 
 /// No visit is recent enough to be announced, whatever its timestamp.
 const NEVER_NOTIFY: NotifyPolicy = NotifyPolicy {
@@ -97,11 +97,11 @@ impl IngestService {
             .record_admitted(admitted.collect(), now)
             .await?
             .into_iter();
-        let answers = refusals.into_iter().map(|refusal| match refusal {
+        let results = refusals.into_iter().map(|refusal| match refusal {
             Some(refusal) => Some(Err(refusal)),
             None => recorded.next(),
         });
-        Ok(answers.flatten().collect())
+        Ok(results.flatten().collect())
     }
 
     async fn record_admitted(
@@ -109,30 +109,30 @@ impl IngestService {
         visits: Vec<NewVisit>,
         now: DateTime<Utc>,
     ) -> Result<Vec<Result<IngestedVisit, AdmissionError>>, RecordError> {
-        let mut classified = self.enrich(visits, now).await?;
-        let claims: Vec<_> = match &self.crawler_verifier {
-            Some(proofs) => classified
+        let mut enriched = self.enrich(visits, now).await?;
+        let verifications: Vec<_> = match &self.crawler_verifier {
+            Some(verifier) => enriched
                 .iter_mut()
-                .map(|v| proofs.inspect(v, now))
+                .map(|v| verifier.inspect(v, now))
                 .collect(),
             None => vec![],
         };
-        let glimpses: Vec<_> = classified
+        let observations: Vec<_> = enriched
             .iter_mut()
             .map(|v| self.session_monitor.inspect(v))
             .collect();
-        let summaries: Vec<_> = classified.iter().map(summarize).collect();
-        let recorded = self.recorder.record(classified).await?;
-        for (glimpse, recorded) in glimpses.into_iter().zip(&recorded) {
-            self.session_monitor.observe(glimpse, recorded);
+        let summaries: Vec<_> = enriched.iter().map(summarize).collect();
+        let recorded = self.recorder.record(enriched).await?;
+        for (observation, recorded) in observations.into_iter().zip(&recorded) {
+            self.session_monitor.observe(observation, recorded);
         }
-        for (claim, recorded) in claims.into_iter().zip(&recorded) {
-            if let (Some(proofs), Some(claim)) = (&self.crawler_verifier, claim) {
-                proofs.enqueue(claim, recorded);
+        for (verification, recorded) in verifications.into_iter().zip(&recorded) {
+            if let (Some(verifier), Some(verification)) = (&self.crawler_verifier, verification) {
+                verifier.enqueue(verification, recorded);
             }
         }
-        let received = summaries.into_iter().zip(recorded);
-        let received = received.map(|((id, verdict, location), recorded)| {
+        let ingested = summaries.into_iter().zip(recorded);
+        let ingested = ingested.map(|((id, verdict, location), recorded)| {
             if recorded.outcome == RecordOutcome::IdConflict {
                 return Err(AdmissionError::IdTaken);
             }
@@ -143,7 +143,7 @@ impl IngestService {
                 location,
             })
         });
-        Ok(received.collect())
+        Ok(ingested.collect())
     }
 
     /// Records visits of an imported file without announcing them. Returns one result per visit, in
@@ -154,15 +154,15 @@ impl IngestService {
         restored: Vec<ReimportedVisit>,
         now: DateTime<Utc>,
     ) -> Result<Vec<RecordedVisit>, RecordError> {
-        let mut classified = self.enrich(visits, now).await?;
+        let mut enriched = self.enrich(visits, now).await?;
         let moments = restored.iter().map(|restored| restored.visit().timestamp);
         self.store
             .ensure_partitions(moments)
             .await
             .map_err(Arc::new)?;
         let restored = restored.into_iter();
-        classified.extend(restored.map(|visit| visit.into_enriched(&self.enricher)));
-        let recording = self.store.record(&classified, now, NEVER_NOTIFY);
+        enriched.extend(restored.map(|visit| visit.into_enriched(&self.enricher)));
+        let recording = self.store.record(&enriched, now, NEVER_NOTIFY);
         let recorded = tokio::time::timeout(IMPORT_COMMIT_TIMEOUT, recording).await;
         let recorded = recorded.unwrap_or(Err(StoreError::Timeout));
         Ok(recorded.map_err(Arc::new)?)
@@ -179,13 +179,13 @@ impl IngestService {
             .ensure_partitions(moments)
             .await
             .map_err(Arc::new)?;
-        let nameless = visits.iter().filter(|visit| visit.visitor_id.is_none());
+        let without_id = visits.iter().filter(|visit| visit.visitor_id.is_none());
         let period = |visit: &NewVisit| self.visitor_id_lifetime.period(visit.timestamp);
-        let periods = nameless.map(period).collect();
+        let periods = without_id.map(period).collect();
         let salts = self.store.salts(periods, now).await.map_err(Arc::new)?;
-        let places = self.geo.locate_all(&ips).await;
-        let visits = visits.into_iter().zip(places);
-        let classified = visits.map(|(visit, place)| {
+        let locations = self.geo.locate_all(&ips).await;
+        let visits = visits.into_iter().zip(locations);
+        let enriched = visits.map(|(visit, location)| {
             let period = period(&visit);
             let visitor_id = match (&visit.visitor_id, salts.get(&period)) {
                 (Some(own), _) => own.clone(),
@@ -196,9 +196,9 @@ impl IngestService {
                     unreachable!("a salt was loaded for each period of a visit without id")
                 }
             };
-            self.enricher.enrich(visit, visitor_id, place)
+            self.enricher.enrich(visit, visitor_id, location)
         });
-        Ok(classified.collect())
+        Ok(enriched.collect())
     }
 }
 

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use chrono::{DateTime, NaiveDate, Utc};
 use common::clock::Clock;
 
-use crate::SERVICE_NAME;
 use crate::config::Config;
 use crate::domain::privacy::RetentionPeriod;
+use crate::service::SERVICE_NAME;
 use crate::store::{ExpiredData, PartitionInfo, RowCount, Store};
 
 /// Returns the text to print: a table of the partitions and, unless `dry_run`, the data that was

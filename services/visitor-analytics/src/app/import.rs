@@ -1,24 +1,28 @@
 //! Imports a file line by line in batches. Each batch is committed before the next is read.
 
 mod batch;
+mod error;
+mod line_source;
+
+pub use self::error::ImportError;
 
 use aws_lc_rs::digest::{Context, SHA256};
-use chassis::body::{BodyError, BodyReader};
+use chassis::body::BodyReader;
 use common::clock::Clock;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::admission::{AdmissionControl, AdmissionError, NewSitePolicy};
+use self::line_source::LineSource;
+use crate::app::admission::{AdmissionControl, NewSitePolicy};
+use crate::app::ignore_rules::IgnoreRules;
+use crate::app::ingest::IngestService;
 use crate::domain::import::{
-    DecodedLine, ImportFormat, LineDecoder, LineParseError, LineParser, ParsedLine,
-    ReimportedVisit, derive_import_id, derive_visit_id,
+    DecodedLine, ImportFormat, LineParseError, LineParser, ParsedLine, ReimportedVisit,
+    derive_import_id, derive_visit_id,
 };
 use crate::domain::privacy::PrivacyPolicy;
 use crate::domain::visit::{NewVisit, SubmittedVisit, ValidationError};
-use crate::ingest::IngestService;
-use crate::store::{Import, ImportProgress, ImportStart, LineError, SiteLookup, Store, StoreError};
-use crate::workers::ignore_rules::IgnoreRules;
-use crate::workers::recorder::RecordError;
+use crate::store::{Import, ImportProgress, ImportStart, LineError, SiteLookup, Store};
 
 /// Visits per transaction.
 const IMPORT_BATCH_VISITS: usize = 500;
@@ -30,9 +34,6 @@ const CHECKPOINT_LINES: i64 = 10_000;
 const MAX_REPORTED_ERRORS: usize = 20;
 /// Lines at the start of a file from which the import's id is derived.
 const FINGERPRINT_LINES: usize = 2;
-/// An upload that sends no data for this long is aborted.
-const READ_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
-
 #[derive(Clone, Debug)]
 pub struct ImportRequest {
     /// The import's id. `None` derives the id from the format, the site and the first lines.
@@ -41,32 +42,6 @@ pub struct ImportRequest {
     /// The site of lines that do not name one.
     pub site: Option<String>,
     pub new_site_policy: NewSitePolicy,
-}
-
-/// Why an import stopped. Recorded visits stay, and the file can be sent again.
-#[derive(Debug, thiserror::Error)]
-pub enum ImportError {
-    /// Another request imports the same file.
-    #[error("another request is importing this file; wait until it completes")]
-    AlreadyRunning,
-    /// The lines that were imported before differ from those of this file.
-    #[error("the file differs from the one that was imported with this id or these first lines")]
-    FileMismatch,
-    /// The upload ended before the end of the file.
-    #[error("the upload ended before the end of the file; send the file again to resume")]
-    IncompleteUpload,
-    /// The request body is invalid.
-    #[error(transparent)]
-    Body(BodyError),
-    /// The file names a site that may not be added.
-    #[error(transparent)]
-    Admission(#[from] AdmissionError),
-    #[error("the service is stopping")]
-    ShuttingDown,
-    #[error(transparent)]
-    Record(#[from] RecordError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// Imports files.
@@ -85,31 +60,28 @@ impl FileImporter<'_> {
     /// Imports a file. Lines that were imported before are skipped.
     pub async fn import(
         &self,
-        wanted: ImportRequest,
+        request: ImportRequest,
         file: BodyReader,
     ) -> Result<Import, ImportError> {
-        let mut source = LineSource {
-            body: file,
-            decoder: Some(LineDecoder::default()),
-        };
+        let mut source = LineSource::new(file);
         let mut head = vec![];
         while head.len() < FINGERPRINT_LINES
             && let Some(line) = source.next_line().await?
         {
             head.push(line);
         }
-        let site = wanted.site.as_deref();
+        let site = request.site.as_deref();
         let beginning: Vec<String> = head
             .iter()
             .map(|(line, _)| line_text(line).to_owned())
             .collect();
-        let id = wanted
+        let id = request
             .id
-            .unwrap_or_else(|| derive_import_id(wanted.format, site, &beginning));
+            .unwrap_or_else(|| derive_import_id(request.format, site, &beginning));
         let runner = self.clock.new_id();
-        let what = (wanted.format.name(), site);
-        let begun = self.store.begin_import(id, what, runner, self.clock.now());
-        let import = match begun.await? {
+        let what = (request.format.name(), site);
+        let started = self.store.begin_import(id, what, runner, self.clock.now());
+        let import = match started.await? {
             ImportStart::Acquired(import) => *import,
             ImportStart::AlreadyRunning => return Err(ImportError::AlreadyRunning),
             ImportStart::Mismatch => return Err(ImportError::FileMismatch),
@@ -119,9 +91,9 @@ impl FileImporter<'_> {
             importer: self,
             import_key: key,
             import_id: id,
-            new_site_policy: wanted.new_site_policy,
-            parser: LineParser::new(wanted.format, wanted.site.clone()),
-            is_csv: wanted.format == ImportFormat::Csv,
+            new_site_policy: request.new_site_policy,
+            parser: LineParser::new(request.format, request.site.clone()),
+            is_csv: request.format == ImportFormat::Csv,
             digest: Context::new(&SHA256),
             line_number: 0,
             visits: vec![],
@@ -151,37 +123,6 @@ impl FileImporter<'_> {
         match self.store.import(id, None).await? {
             SiteLookup::Found(import) => Ok(import),
             SiteLookup::Missing | SiteLookup::OtherSite => Err(ImportError::AlreadyRunning),
-        }
-    }
-}
-
-/// The lines of a file, each with whether its line end was read.
-struct LineSource {
-    body: BodyReader,
-    /// `None` after the end of the file.
-    decoder: Option<LineDecoder>,
-}
-
-impl LineSource {
-    async fn next_line(&mut self) -> Result<Option<(DecodedLine, bool)>, ImportError> {
-        loop {
-            let Some(lines) = &mut self.decoder else {
-                return Ok(None);
-            };
-            if let Some(line) = lines.next_line() {
-                return Ok(Some((line, true)));
-            }
-            match tokio::time::timeout(READ_TIMEOUT, self.body.next_chunk()).await {
-                Ok(Ok(Some(piece))) => lines.push(&piece),
-                Ok(Ok(None)) => {
-                    let last = self.decoder.take().and_then(LineDecoder::finish);
-                    return Ok(last.map(|line| (line, false)));
-                }
-                Ok(Err(BodyError::Incomplete)) | Err(_) => {
-                    return Err(ImportError::IncompleteUpload);
-                }
-                Ok(Err(error)) => return Err(ImportError::Body(error)),
-            }
         }
     }
 }
@@ -281,12 +222,12 @@ impl ImportRun<'_> {
                 "the line is too long or not UTF-8".to_owned(),
             ));
         };
-        let said = self.parser.parse(text);
+        let parsed = self.parser.parse(text);
         self.buffered_bytes += text.len();
-        let said = said.map_err(|e: LineParseError| ("LINE_INVALID", e.to_string()))?;
+        let parsed = parsed.map_err(|e: LineParseError| ("LINE_INVALID", e.to_string()))?;
         let invalid = |e: ValidationError| (e.code(), format!("{}: {e}", e.field()));
         let (policy, now) = (self.importer.privacy_policy, self.importer.clock.now());
-        match said {
+        match parsed {
             ParsedLine::Skipped => self.progress.counts.skipped += 1,
             ParsedLine::Visit(submitted) => {
                 let submitted = self.with_id(*submitted, text).map_err(invalid)?;

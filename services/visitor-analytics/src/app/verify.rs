@@ -2,30 +2,14 @@
 
 use std::fmt::Write as _;
 
-use chrono::NaiveDate;
-
-use crate::SERVICE_NAME;
-use crate::config::Config;
+use crate::config::{Config, VerifyArgs};
+use crate::service::SERVICE_NAME;
 use crate::store::{MetricMismatch, Store, VerifiableDay, VerifyOutcome};
 
 /// Differences that are printed; all are counted.
 const MAX_SHOWN_MISMATCHES: usize = 200;
 /// Characters of a value that are printed.
 const MAX_SHOWN_CHARS: usize = 60;
-
-/// Options of `verify`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
-pub struct VerifyArgs {
-    /// Domain of the site to verify. Default: all sites.
-    #[arg(long)]
-    pub site: Option<String>,
-    /// First day to verify, such as `2026-11-20`. Default: the earliest.
-    #[arg(long)]
-    pub from: Option<NaiveDate>,
-    /// Last day to verify, inclusive. Default: the latest.
-    #[arg(long)]
-    pub to: Option<NaiveDate>,
-}
 
 /// The result of `verify`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
