@@ -72,7 +72,8 @@ pub(super) async fn list(
     State(shared): State<AppState>,
     Query(asked): Query<RecipientListParams>,
 ) -> Result<axum::Json<Page<RecipientResponse>>, Problem> {
-    let mut rows = recipient::list(&shared.pool, asked.cursor, asked.limit.with_lookahead()).await?;
+    let mut rows =
+        recipient::list(&shared.pool, asked.cursor, asked.limit.with_lookahead()).await?;
     let next_cursor = asked.limit.truncate_page(&mut rows, |row| row.id);
     let data = rows.into_iter().map(RecipientResponse::from).collect();
     Ok(axum::Json(Page { data, next_cursor }))

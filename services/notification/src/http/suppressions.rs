@@ -77,7 +77,8 @@ pub(super) async fn list(
     State(shared): State<AppState>,
     Query(asked): Query<SuppressionListParams>,
 ) -> Result<axum::Json<Page<SuppressionResponse>>, Problem> {
-    let mut rows = suppression::list(&shared.pool, asked.cursor, asked.limit.with_lookahead()).await?;
+    let mut rows =
+        suppression::list(&shared.pool, asked.cursor, asked.limit.with_lookahead()).await?;
     let next_cursor = asked.limit.truncate_page(&mut rows, |row| row.id);
     let data = rows.into_iter().map(SuppressionResponse::from).collect();
     Ok(axum::Json(Page { data, next_cursor }))

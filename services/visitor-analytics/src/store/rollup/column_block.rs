@@ -65,7 +65,7 @@ pub(super) async fn replace(
             &exit,
             properties,
             claimed.change,
-            &retention::encode_visitors(block, &day_seconds(&folded.day)),
+            &cohort::encode_visitors(block, &day_seconds(&folded.day)),
         )
         .execute(&mut *connection)
         .await?;
