@@ -22,7 +22,7 @@ const TRIAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// Why a rule has no result.
 #[derive(Debug, thiserror::Error)]
 pub enum RuleEngineError {
-    /// The trial took longer than [`TRIAL_TIMEOUT`].
+    /// The trial took longer than a second.
     #[error("the rule takes too long")]
     Timeout,
     /// The evaluation panicked.
@@ -56,7 +56,7 @@ impl RuleEngine {
         run_blocking(&self.evaluation_slots, work).await
     }
 
-    /// Runs a trial with a timeout of [`TRIAL_TIMEOUT`]. After the timeout the flag is set, and the
+    /// Runs a trial with a timeout of one second. After the timeout the flag is set, and the
     /// work ends at the next rule or template. Until then no other trial starts.
     pub async fn run_trial<T: Send + 'static>(
         &self,
