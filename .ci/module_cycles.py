@@ -39,7 +39,8 @@ UNIT_TESTS = re.compile(
 )
 CHILD = re.compile(rf"^\s*(?:{VISIBILITY})?mod (\w+);", re.MULTILINE)
 USE = re.compile(rf"^\s*({VISIBILITY})?use ([^;]+);", re.MULTILINE)
-PATH = re.compile(r"(?<![\w:])(?:\w+::)+\w+")
+# Not the path of a visibility, such as `pub(in crate::http)`.
+PATH = re.compile(r"(?<![\w:])(?<!\(in )(?:\w+::)+\w+")
 
 
 def expand_use(tree: str) -> list[tuple[CodePath, str]]:

@@ -4,7 +4,7 @@ mod files;
 mod watcher;
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use chassis::health::CheckResult;
@@ -51,18 +51,6 @@ pub enum OpenError {
 }
 
 impl LocalDatabases {
-    /// Opens and verifies the databases. A directory stands for the .mmdb files in it, sorted by
-    /// name. Downloaded databases come after those of the settings; invalid ones are skipped. The
-    /// second value reloads files that change later.
-    pub fn open(
-        paths: &[PathBuf],
-        downloads: &Path,
-    ) -> Result<(Arc<Self>, DatabaseWatcher), OpenError> {
-        let databases = Arc::new(Self::default());
-        let watch = DatabaseWatcher::open(paths, downloads, databases.clone())?;
-        Ok((databases, watch))
-    }
-
     pub(crate) fn snapshot(&self) -> Arc<DatabaseSet> {
         let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
         current.clone()

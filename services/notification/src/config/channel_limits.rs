@@ -1,6 +1,6 @@
 //! Settings for the concurrency and rate of channels.
 
-use super::ConfigError;
+use super::error::ConfigError;
 use crate::domain::channel_address::Channel;
 use crate::domain::token_bucket::ChannelLimits;
 

@@ -1,6 +1,6 @@
 //! Settings for the daily limits.
 
-use super::ConfigError;
+use super::error::ConfigError;
 use crate::domain::channel_address::Channel;
 use crate::domain::daily_limit::DailyLimits;
 

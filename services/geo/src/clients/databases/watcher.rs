@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::files::{DatabaseLocation, FileStamp};
-use super::{DatabaseSet, LocalDatabases, MmdbDatabase, OpenError};
+use super::{DatabaseSet, LocalDatabases, OpenError};
+use crate::clients::mmdb::MmdbDatabase;
 
 /// Watches the files of [`LocalDatabases`]. A changed file is loaded if two polls in a row see the
 /// same change, so that a file is not read while it is written. An invalid file is reported in
@@ -12,6 +13,20 @@ use super::{DatabaseSet, LocalDatabases, MmdbDatabase, OpenError};
 pub struct DatabaseWatcher {
     databases: Arc<LocalDatabases>,
     roots: Vec<(DatabaseLocation, Vec<WatchedFile>)>,
+}
+
+impl LocalDatabases {
+    /// Opens and verifies the databases. A directory stands for the .mmdb files in it, sorted by
+    /// name. Downloaded databases come after those of the settings; invalid ones are skipped. The
+    /// second value reloads files that change later.
+    pub fn open(
+        paths: &[PathBuf],
+        downloads: &Path,
+    ) -> Result<(Arc<Self>, DatabaseWatcher), OpenError> {
+        let databases = Arc::new(Self::default());
+        let watch = DatabaseWatcher::open(paths, downloads, databases.clone())?;
+        Ok((databases, watch))
+    }
 }
 
 struct WatchedFile {

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use common::geo::Location;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-use super::{is_same_country, non_empty, set_if_none, set_point_if_none};
+use super::merge::{is_same_country, non_empty, set_if_none, set_point_if_none};
 
 /// A record of a flat database. Sources: <https://github.com/sapics/ip-location-db>,
 /// <https://ipinfo.io/developers/database-types>.

@@ -3,7 +3,7 @@
 use common::geo::Location;
 use serde::Deserialize;
 
-use super::{non_empty, set_if_none};
+use super::merge::{non_empty, set_if_none};
 
 /// A record of the ASN, ISP, Domain, Connection-Type, Anonymous-IP and Anonymous-Plus databases;
 /// `traits` of the Enterprise database and of the web service; `anonymizer` of the web service.

@@ -3,9 +3,9 @@
 use common::geo::Location;
 use serde::Deserialize;
 
+use super::merge::{is_same_country, non_empty, set_if_none, set_point_if_none};
 use super::names::PlaceNames;
 use super::network::{NetworkRecord, deny_anonymity_flags};
-use super::{is_same_country, non_empty, set_if_none, set_point_if_none};
 use crate::domain::Language;
 
 /// A record of the City, Country and Enterprise databases and of the web service.
