@@ -71,7 +71,7 @@ fn parse_erased(payload: &str) -> Option<VisitNotice> {
 impl Store {
     /// Whether any process listens.
     pub async fn has_listeners(&self) -> Result<bool, StoreError> {
-        let heard = sqlx::query_scalar!(
+        let has_listeners = sqlx::query_scalar!(
             r#"select exists (select from pg_locks
                where locktype = 'advisory' and classid::int8 = $1 and objid::int8 = $2
                  and objsubid = 2 and granted
@@ -80,7 +80,7 @@ impl Store {
             i64::from(LISTENER_LOCK.0),
             i64::from(LISTENER_LOCK.1),
         );
-        Ok(heard.fetch_one(&self.pool).await?)
+        Ok(has_listeners.fetch_one(&self.pool).await?)
     }
 
     /// Notifies listeners of recorded visits. `lost` says that further visits are not listed.
@@ -105,8 +105,9 @@ impl Store {
     /// Starts to listen, over a separate connection.
     pub async fn listen(&self) -> Result<VisitListener, StoreError> {
         let options = (*self.pool.connect_options()).clone();
-        let one = PgPoolOptions::new().max_connections(1);
-        let mut listener = PgListener::connect_with(&one.connect_lazy_with(options)).await?;
+        let single_connection = PgPoolOptions::new().max_connections(1);
+        let mut listener =
+            PgListener::connect_with(&single_connection.connect_lazy_with(options)).await?;
         // A listener may have missed notifications after a lost connection, so it starts again.
         listener.eager_reconnect(false);
         listener
@@ -133,14 +134,14 @@ impl Store {
 impl VisitListener {
     /// Waits for the next notification. After an error the connection is closed.
     pub async fn recv(&mut self) -> Result<VisitNotice, StoreError> {
-        let told = self.0.try_recv().await?;
-        let told = told.ok_or(StoreError::Timeout)?;
-        let heard = if told.channel() == ERASED_CHANNEL {
-            parse_erased(told.payload())
+        let notification = self.0.try_recv().await?;
+        let notification = notification.ok_or(StoreError::Timeout)?;
+        let notice = if notification.channel() == ERASED_CHANNEL {
+            parse_erased(notification.payload())
         } else {
-            parse_visits(told.payload())
+            parse_visits(notification.payload())
         };
-        heard.ok_or(StoreError::Corrupt("the payload of a notification"))
+        notice.ok_or(StoreError::Corrupt("the payload of a notification"))
     }
 }
 
@@ -178,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_told_is_heard() {
+    fn an_encoded_payload_is_parsed() {
         let at = DateTime::from_timestamp_micros(1_795_176_000_123_456).unwrap();
         let visits: Vec<_> = (0..MAX_NOTIFY_VISITS as u128)
             .map(|n| (Uuid::from_u128(n), at))

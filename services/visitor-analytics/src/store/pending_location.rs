@@ -67,24 +67,27 @@ async fn touched_periods(
     visits: Vec<LocatedVisit>,
     now: DateTime<Utc>,
 ) -> Result<Vec<TouchedPeriod>, StoreError> {
-    let old = visits
+    let old_visits = visits
         .iter()
         .filter(|visit| visit.timestamp < now - TimeDelta::days(1));
-    let old: Vec<Uuid> = old.map(|visit| visit.session_id).collect();
-    let ends = sqlx::query!(
+    let old_session_ids: Vec<Uuid> = old_visits.map(|visit| visit.session_id).collect();
+    let session_ends = sqlx::query!(
         "select id, last_seen_at from visitor_analytics.session where id = any($1)",
-        &old
+        &old_session_ids
     );
-    let ends = if old.is_empty() {
+    let session_ends = if old_session_ids.is_empty() {
         vec![]
     } else {
-        ends.fetch_all(connection).await?
+        session_ends.fetch_all(connection).await?
     };
-    let ends: HashMap<_, _> = ends.into_iter().map(|s| (s.id, s.last_seen_at)).collect();
+    let session_ends: HashMap<_, _> = session_ends
+        .into_iter()
+        .map(|s| (s.id, s.last_seen_at))
+        .collect();
     let periods = visits.into_iter().map(|visit| TouchedPeriod {
         site_id: visit.site_id,
         from: visit.timestamp,
-        to: ends
+        to: session_ends
             .get(&visit.session_id)
             .map_or(visit.timestamp, |end| visit.timestamp.max(*end)),
     });

@@ -100,23 +100,23 @@ impl Store {
             return Ok(0);
         }
         let begin = locks::begin_locked(visitors);
-        let mut recording = self.writer_lease.lock().await;
+        let mut lease = self.writer_lease.lock().await;
         // Uses the connection that holds the lease, if this process does. Otherwise the process
         // would have to give up the lease for each detected session.
-        let Some(mut line) = recording.take_leased() else {
-            drop(recording);
+        let Some(mut writer) = lease.take_leased() else {
+            drop(lease);
             let transaction = self.pool.begin_with(begin).await?;
             return self
                 .apply_verdict_changes(transaction, changes, announcement, now)
                 .await;
         };
-        let transaction = line.connection.begin_with(begin).await?;
-        let done = self
+        let transaction = writer.connection.begin_with(begin).await?;
+        let updated = self
             .apply_verdict_changes(transaction, changes, announcement, now)
             .await?;
-        line.invalidate(visitors);
-        recording.put_back(line);
-        Ok(done)
+        writer.invalidate(visitors);
+        lease.put_back(writer);
+        Ok(updated)
     }
 
     async fn apply_verdict_changes(
@@ -127,7 +127,7 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
         let verdicts: Vec<_> = changes.iter().map(|change| Some(&change.verdict)).collect();
-        let numbers = self
+        let verdict_ids = self
             .dimensions
             .verdict_ids(&mut transaction, &verdicts)
             .await?;
@@ -138,7 +138,7 @@ impl Store {
             .map(|change| change.previous_verdict_id)
             .collect();
         let bots: Vec<bool> = changes.iter().map(|change| change.verdict.is_bot).collect();
-        let done = sqlx::query!(
+        let updated = sqlx::query!(
             "update visitor_analytics.visit v set verdict_id = n.verdict_id, is_bot = n.is_bot
              from unnest($1::uuid[], $2::timestamptz[], $3::int[], $4::int[], $5::bool[])
                  as n (id, moment, before, verdict_id, is_bot)
@@ -147,7 +147,7 @@ impl Store {
             &ids,
             &moments,
             &before,
-            &numbers.ids as _,
+            &verdict_ids.ids as _,
             &bots,
             moments.iter().min(),
             moments.iter().max(),
@@ -193,8 +193,8 @@ impl Store {
         if announcement.is_some() {
             self.wakeups.outbox.notify_one();
         }
-        self.dimensions.remember_verdicts(&numbers);
+        self.dimensions.remember_verdicts(&verdict_ids);
         self.dirty_days.remember(marked);
-        Ok(done)
+        Ok(updated)
     }
 }

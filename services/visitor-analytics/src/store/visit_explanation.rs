@@ -86,7 +86,7 @@ impl Store {
         )
         .fetch_one(&self.pool)
         .await?;
-        let waiting = || {
+        let outbox_entry = || {
             Some(OutboxEntry {
                 visit_id: row.told_visit_id?,
                 attempts: row.attempts?.try_into().unwrap_or_default(),
@@ -109,7 +109,7 @@ impl Store {
                 is_bot: row.is_bot?,
                 entry_visit_id: row.entry_visit_id?,
                 announced: row.announced?,
-                outbox_entry: waiting(),
+                outbox_entry: outbox_entry(),
             })
         };
         Ok(SiteLookup::Found(VisitExplanation {

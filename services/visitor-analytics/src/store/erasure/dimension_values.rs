@@ -26,22 +26,22 @@ pub(super) async fn sweep(
     now: DateTime<Utc>,
 ) -> Result<u64, StoreError> {
     let used = find_used(pool, values).await?;
-    let (shared, own): (Vec<_>, Vec<_>) = values
+    let (shared, unused): (Vec<_>, Vec<_>) = values
         .iter()
         .partition(|value| used.contains(&value_key(value)));
-    let (retired, new): (Vec<_>, Vec<_>) = own
+    let (retired, new): (Vec<_>, Vec<_>) = unused
         .into_iter()
         .partition(|value| value.retired_at.is_some());
-    let back: Vec<_> = shared
+    let restored: Vec<_> = shared
         .iter()
         .copied()
         .filter(|value| value.retired_at.is_some())
         .collect();
     let mut transaction = pool.begin().await?;
-    restore(&mut transaction, &back).await?;
+    restore(&mut transaction, &restored).await?;
     let removed = delete(&mut transaction, &retired).await?;
-    let done: Vec<_> = shared.into_iter().chain(retired).collect();
-    delete_settled(&mut transaction, &done).await?;
+    let settled: Vec<_> = shared.into_iter().chain(retired).collect();
+    delete_settled(&mut transaction, &settled).await?;
     transaction.commit().await?;
     retire(pool, &new, now).await?;
     Ok(removed)

@@ -167,16 +167,16 @@ impl TextUsage {
             if row.depth == 0 {
                 adjacent_pages::for_each_page(&row.ways, |page| self.record_use(page, is_stale))
                     .ok_or(CORRUPT_ROLLUP)?;
-                let mut neighbours = adjacent_pages::AdjacentPages::default();
-                neighbours
+                let mut adjacent = adjacent_pages::AdjacentPages::default();
+                adjacent
                     .add_encoded(&row.ways, None, |_| true)
                     .ok_or(CORRUPT_ROLLUP)?;
-                let pages = neighbours.before.keys().chain(neighbours.after.keys());
+                let pages = adjacent.before.keys().chain(adjacent.after.keys());
                 pages.for_each(|page| self.record_use(*page, is_stale));
             } else {
-                let mut ways = PathCounts::default();
-                ways.add_encoded(&row.ways, None).ok_or(CORRUPT_ROLLUP)?;
-                let pages = ways.counts.keys().flat_map(|(pages, _)| pages);
+                let mut paths = PathCounts::default();
+                paths.add_encoded(&row.ways, None).ok_or(CORRUPT_ROLLUP)?;
+                let pages = paths.counts.keys().flat_map(|(pages, _)| pages);
                 pages.for_each(|page| self.record_use(*page, is_stale));
             }
         }

@@ -29,7 +29,7 @@ impl Store {
         let from: Vec<_> = visits.iter().map(|visit| visit.timestamp - day).collect();
         let to: Vec<_> = visits.iter().map(|visit| visit.timestamp + day).collect();
         let id_timestamps: Vec<_> = visits.iter().map(|visit| timestamp_of(visit.id)).collect();
-        let taken = sqlx::query_scalar!(
+        let foreign = sqlx::query_scalar!(
             r#"select n.place as "place!"
                from (select u.*, coalesce(
                          (select s.id from visitor_analytics.site s where s.domain = u.site),
@@ -50,10 +50,10 @@ impl Store {
             &to,
             &id_timestamps as _,
         );
-        let taken = taken.fetch_all(&self.pool).await?.into_iter();
+        let foreign = foreign.fetch_all(&self.pool).await?.into_iter();
         let visit = |place: i64| visits.get(usize::try_from(place).ok()?.checked_sub(1)?);
-        let taken = taken.filter_map(visit);
+        let foreign = foreign.filter_map(visit);
         let named = |visit: &&'a NewVisit| (visit.id, visit.timestamp, visit.site.as_str());
-        Ok(taken.map(named).collect())
+        Ok(foreign.map(named).collect())
     }
 }

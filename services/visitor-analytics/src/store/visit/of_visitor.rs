@@ -48,14 +48,14 @@ impl Store {
         );
         let rows: Vec<VisitRow> = rows.fetch_all(&self.pool).await?;
         let keys: Vec<_> = rows.iter().map(|row| (row.id, row.timestamp)).collect();
-        let mut waiting = self.pending_addresses(&keys).await?;
+        let mut pending_addresses = self.pending_addresses(&keys).await?;
         let visits = rows.into_iter().map(|row| {
             let key = (row.id, row.timestamp);
             let user_agent = row.user_agent.clone();
             Ok(VisitorVisit {
                 visit: Visit::try_from(row)?,
                 user_agent,
-                pending_address: waiting.remove(&key),
+                pending_address: pending_addresses.remove(&key),
             })
         });
         visits.collect()
@@ -75,7 +75,8 @@ impl Store {
             &moments,
         );
         let rows = rows.fetch_all(&self.pool).await?.into_iter();
-        let waiting = rows.map(|row| ((row.visit_id, row.visit_timestamp), row.ip.addr()));
-        Ok(waiting.collect())
+        let pending_addresses =
+            rows.map(|row| ((row.visit_id, row.visit_timestamp), row.ip.addr()));
+        Ok(pending_addresses.collect())
     }
 }
