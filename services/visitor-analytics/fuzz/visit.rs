@@ -18,18 +18,18 @@ use bot_detection::{BotVerdict, CrawlerRanges};
 use chrono::DateTime;
 use libfuzzer_sys::{Corpus, fuzz_target};
 
-use domain::classified::LocationStatus;
-use domain::classifier::VisitEnricher;
-use domain::policy::PrivacyPolicy;
+use domain::enriched_visit::LocationStatus;
+use domain::privacy::PrivacyPolicy;
 use domain::visit::{NewVisit, SubmittedVisit};
+use domain::visit_enricher::VisitEnricher;
 
-static CLASSIFIER: LazyLock<VisitEnricher> = LazyLock::new(|| {
+static ENRICHER: LazyLock<VisitEnricher> = LazyLock::new(|| {
     let mut ranges = CrawlerRanges::default();
     let published = r#"{"prefixes": [{"ipv4Prefix": "66.249.64.0/27"}]}"#;
     ranges
         .add("Googlebot", published)
         .expect("it is of the form");
-    VisitEnricher::knowing(ranges)
+    VisitEnricher::with_crawler_ranges(ranges)
 });
 
 /// The headers that are looked at.
@@ -51,26 +51,26 @@ const HEADERS: [&str; 14] = [
 ];
 
 /// More is not kept of any text: what `SubmittedVisit` allows of a URL, which is what becomes longest.
-const LONGEST: usize = 4_096;
+const MAX_STORED_BYTES: usize = 4_096;
 
 fuzz_target!(|text: &str| -> Corpus {
     let submitted = if text.starts_with('{') {
         serde_json::from_str(text).ok()
     } else {
-        Some(of_lines(text))
+        Some(visit_from_lines(text))
     };
     let now = DateTime::from_timestamp(1_795_176_000, 0).expect("it is a moment");
     let accept = |submitted| NewVisit::accept(submitted, &PrivacyPolicy::default(), now).ok();
     let Some(visit) = submitted.and_then(accept) else {
         return Corpus::Reject;
     };
-    CLASSIFIER.forget();
+    ENRICHER.clear_cache();
     check(visit);
     Corpus::Keep
 });
 
 /// A line each: the user agent, the page behind its host, the referrer, and headers.
-fn of_lines(text: &str) -> SubmittedVisit {
+fn visit_from_lines(text: &str) -> SubmittedVisit {
     let mut lines = text.lines().map(str::to_owned);
     let mut next = || lines.next().unwrap_or_default();
     SubmittedVisit {
@@ -84,19 +84,19 @@ fn of_lines(text: &str) -> SubmittedVisit {
 }
 
 fn check(visit: NewVisit) {
-    let done = CLASSIFIER.classify(visit, "v".into(), LocationStatus::Unknown);
-    let verdict = &done.verdict;
+    let enriched = ENRICHER.enrich(visit, "v".into(), LocationStatus::Unknown);
+    let verdict = &enriched.verdict;
     assert!(verdict.score <= 100 && verdict.is_bot == (verdict.score >= 50));
     assert!(verdict.name.as_ref().is_none_or(|name| name.len() <= 40));
-    let again = BotVerdict::of(
+    let again = BotVerdict::from_rules(
         verdict.reasons.clone(),
         verdict.name.clone(),
         verdict.category,
     );
     assert_eq!(*verdict, again);
-    let agent = &done.findings.agent;
+    let agent = &enriched.user_agent_info.agent;
     for kept in [&agent.brand, &agent.model, &agent.browser, &agent.os] {
-        assert!(kept.as_ref().is_none_or(|text| text.len() <= LONGEST));
+        assert!(kept.as_ref().is_none_or(|text| text.len() <= MAX_STORED_BYTES));
     }
-    assert!(done.origin.source.len() <= LONGEST && done.origin.medium.len() <= LONGEST);
+    assert!(enriched.traffic_source.source.len() <= MAX_STORED_BYTES && enriched.traffic_source.medium.len() <= MAX_STORED_BYTES);
 }

@@ -119,8 +119,8 @@ impl Config {
 
     /// Returns `None` if crawlers are not verified by DNS.
     pub fn dns_verifier(&self) -> anyhow::Result<Option<DnsVerifier>> {
-        let wanted = self.crawler_dns == OnOff::On;
-        let dns = wanted.then(|| DnsVerifier::new(self.crawler_dns_server));
+        let is_enabled = self.crawler_dns == OnOff::On;
+        let dns = is_enabled.then(|| DnsVerifier::new(self.crawler_dns_server));
         dns.transpose().context("CRAWLER_DNS")
     }
 

@@ -39,25 +39,25 @@ pub struct ReclassifyReport {
 pub async fn run(
     config: &Config,
     clock: &Clock,
-    how: ReclassifyArgs,
+    args: ReclassifyArgs,
 ) -> anyhow::Result<ReclassifyReport> {
     let store = Store::new(config.database.pool(SERVICE_NAME)?).for_background();
-    reclassify_visits(&store, clock, how).await
+    reclassify_visits(&store, clock, args).await
 }
 
 /// Runs `reclassify` on a given store.
 pub async fn reclassify_visits(
     store: &Store,
     clock: &Clock,
-    how: ReclassifyArgs,
+    args: ReclassifyArgs,
 ) -> anyhow::Result<ReclassifyReport> {
     let classifier = VisitEnricher::new();
     let progress = store
         .reclassify_progress()
         .await?
-        .filter(|_| !how.again && !how.dry_run);
+        .filter(|_| !args.again && !args.dry_run);
     let mut report = ReclassifyReport {
-        dry_run: how.dry_run,
+        dry_run: args.dry_run,
         was_complete: progress.is_some_and(|progress| progress.is_finished),
         previously_classified: progress.map_or(0, |progress| progress.visits),
         ..ReclassifyReport::default()
@@ -68,17 +68,17 @@ pub async fn reclassify_visits(
     let changed_before = progress.map_or(0, |progress| progress.changed);
     let mut after = progress.map(|progress| progress.cursor);
     loop {
-        let visits = store.visits_to_reclassify(after, how.batch).await?;
+        let visits = store.visits_to_reclassify(after, args.batch).await?;
         let last = visits.last().map(StoredVisit::cursor);
-        let judged: Vec<ReclassifiedVisit> = visits
+        let reclassified: Vec<ReclassifiedVisit> = visits
             .into_iter()
             .map(|v| reclassify_visit(&classifier, v))
             .collect();
-        for one in &judged {
+        for one in &reclassified {
             report.count_visit(one);
         }
-        if !how.dry_run {
-            let outdated = judged
+        if !args.dry_run {
+            let outdated = reclassified
                 .into_iter()
                 .filter(|one| one.differs || one.is_outdated());
             let outdated: Vec<ReclassifiedVisit> = outdated.collect();

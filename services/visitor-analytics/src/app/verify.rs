@@ -29,16 +29,16 @@ pub struct VerifyReport {
 }
 
 /// Compares the selected days with their visits.
-pub async fn run(config: &Config, wanted: &VerifyArgs) -> anyhow::Result<VerifyReport> {
+pub async fn run(config: &Config, args: &VerifyArgs) -> anyhow::Result<VerifyReport> {
     let store = Store::new(config.database.pool(SERVICE_NAME)?).for_background();
-    verify_days(&store, wanted).await
+    verify_days(&store, args).await
 }
 
 /// Runs `verify` on a given store.
-pub async fn verify_days(store: &Store, wanted: &VerifyArgs) -> anyhow::Result<VerifyReport> {
+pub async fn verify_days(store: &Store, args: &VerifyArgs) -> anyhow::Result<VerifyReport> {
     let mut report = VerifyReport::default();
-    let site = wanted.site.as_deref();
-    for day in store.days_to_verify(site, wanted.from, wanted.to).await? {
+    let site = args.site.as_deref();
+    for day in store.days_to_verify(site, args.from, args.to).await? {
         if day.is_dropped {
             report.expired_days += 1;
             continue;

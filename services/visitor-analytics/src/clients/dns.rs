@@ -62,8 +62,8 @@ impl DnsVerifier {
     /// Checks whether an address belongs to a host in `domains`. Returns `None` after a failure or
     /// a timeout, which prove nothing.
     pub async fn verify(&self, ip: IpAddr, domains: &[&str]) -> Option<DnsVerification> {
-        let asked = self.query_address(ip.to_canonical(), domains);
-        tokio::time::timeout(VERIFICATION_TIMEOUT, asked)
+        let query = self.query_address(ip.to_canonical(), domains);
+        tokio::time::timeout(VERIFICATION_TIMEOUT, query)
             .await
             .ok()?
     }

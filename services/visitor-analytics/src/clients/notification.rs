@@ -25,12 +25,12 @@ impl NotificationClient {
     /// permanent refusal.
     pub async fn announce(
         &self,
-        news: &[(Uuid, &VisitorArrived)],
+        events: &[(Uuid, &VisitorArrived)],
     ) -> Result<Vec<Result<Option<Uuid>, String>>, ServiceClientError> {
-        if news.is_empty() {
+        if events.is_empty() {
             return Ok(vec![]);
         }
-        let requests = news.iter().map(|(session, arrived)| NotifyRequest {
+        let requests = events.iter().map(|(session, arrived)| NotifyRequest {
             event: VISITOR_ARRIVED.into(),
             data: to_object(arrived),
             idempotency_key: Some(format!("{VISITOR_ARRIVED}:{session}")),

@@ -173,8 +173,8 @@ pub(super) async fn explain(
 }
 
 impl ExplanationResponse {
-    fn new(facts: VisitExplanation, import_id: Option<Uuid>, telling: NotifyPolicy) -> Self {
-        let notification = ExplainedNotification::new(&facts, telling);
+    fn new(facts: VisitExplanation, import_id: Option<Uuid>, notify_policy: NotifyPolicy) -> Self {
+        let notification = ExplainedNotification::new(&facts, notify_policy);
         let visit = facts.visit;
         let in_session = |session: SessionSummary| ExplainedSession {
             id: visit.session_id,
@@ -248,7 +248,7 @@ impl ExplainedLocation {
 }
 
 impl ExplainedNotification {
-    fn new(facts: &VisitExplanation, telling: NotifyPolicy) -> Self {
+    fn new(facts: &VisitExplanation, notify_policy: NotifyPolicy) -> Self {
         let visit = &facts.visit;
         let session = facts.session.as_ref();
         let waiting = session.and_then(|session| session.outbox_entry.as_ref());
@@ -269,7 +269,7 @@ impl ExplainedNotification {
                     }),
                 }),
             },
-            telling,
+            notify_policy,
         );
         Self {
             status: outcome.as_str(),

@@ -183,13 +183,13 @@ impl ExportStream {
             if let Some(last) = page.last() {
                 self.query.after = Some((last.visit.timestamp, last.visit.id));
             }
-            let wanted = page
+            let matching = page
                 .into_iter()
                 .filter(|one| self.filter.matches(&one.visit));
-            let wanted: Vec<ExportedVisit> = wanted.collect();
+            let matching: Vec<ExportedVisit> = matching.collect();
             // Writing takes milliseconds and would block the other tasks of this thread.
             let written =
-                tokio::task::spawn_blocking(move || write_chunk(writer, &wanted, is_last));
+                tokio::task::spawn_blocking(move || write_chunk(writer, &matching, is_last));
             let piece;
             (piece, self.writer) = written
                 .await

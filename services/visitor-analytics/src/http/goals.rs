@@ -96,21 +96,21 @@ pub(super) async fn list(
 pub(super) async fn add(
     State(state): State<SharedState>,
     _: AllSites,
-    Json(wanted): Json<SubmittedGoal>,
+    Json(submitted): Json<SubmittedGoal>,
 ) -> Result<(StatusCode, axum::Json<GoalResponse>), Problem> {
-    let site = visit::normalize_domain(&wanted.site);
+    let site = visit::normalize_domain(&submitted.site);
     let site = site.map_err(|e| Problem::invalid("site", GOAL_INVALID, e.to_string()))?;
-    let name = segment::validate_name(&wanted.name);
+    let name = segment::validate_name(&submitted.name);
     let name = name.map_err(|e| Problem::invalid("name", GOAL_INVALID, e.to_string()))?;
-    let target = GoalTarget::accept(wanted.page, wanted.event_type);
+    let target = GoalTarget::accept(submitted.page, submitted.event_type);
     let target = target.map_err(|(field, why)| Problem::invalid(field, GOAL_INVALID, why))?;
-    if !wanted.value.is_none_or(is_valid_value) {
+    if !submitted.value.is_none_or(is_valid_value) {
         let detail = "`value` must be between 0 and 10^12";
         return Err(Problem::invalid("value", GOAL_INVALID, detail));
     }
     let now = state.clock.now();
-    let which = (Clock::new_id_at(now), site.as_str(), name.as_str());
-    let added = state.store.add_goal(which, &target, wanted.value, now);
+    let key = (Clock::new_id_at(now), site.as_str(), name.as_str());
+    let added = state.store.add_goal(key, &target, submitted.value, now);
     let added = error::upsert_result(added.await.map_err(|e| error::from_store(&e))?, "goal")?;
     Ok((StatusCode::CREATED, axum::Json(to_response(added))))
 }

@@ -116,7 +116,7 @@ pub(super) async fn import(
     Query(parameters): Query<ImportParams>,
     request: Request,
 ) -> Result<Json<ImportResponse>, Problem> {
-    let wanted = parameters.into_request(&scope)?;
+    let import_request = parameters.into_request(&scope)?;
     let place = state.import_slots.acquire(scope.subject());
     let _place =
         place.map_err(|_| Problem::busy("too many imports are in progress; retry later"))?;
@@ -133,7 +133,7 @@ pub(super) async fn import(
         shutdown: &state.shutdown,
     };
     let import = importer
-        .import(wanted, file)
+        .import(import_request, file)
         .await
         .map_err(|e| import_problem(&e))?;
     Ok(Json(to_response(import, state.clock.now())))

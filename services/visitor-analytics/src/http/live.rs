@@ -120,7 +120,7 @@ impl LiveStream {
             tokio::select! {
                 () = closing.cancelled() => return None,
                 () = tokio::time::sleep_until(self.expires_at) => return None,
-                heard = self.receive() => heard?,
+                received = self.receive() => received?,
             }
         }
     }
@@ -153,8 +153,8 @@ impl LiveStream {
                 if is_more || after < earliest {
                     due.push_back(missed_event());
                 }
-                let wanted = visits.iter().filter(|visit| self.filter.matches(visit));
-                due.extend(wanted.map(visit_event));
+                let matching = visits.iter().filter(|visit| self.filter.matches(visit));
+                due.extend(matching.map(visit_event));
                 self.replayed_ids = visits.iter().map(|visit| visit.id).collect();
             }
             Err(error) => {

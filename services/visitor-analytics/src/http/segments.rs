@@ -71,14 +71,14 @@ pub(super) async fn list(
 pub(super) async fn add(
     State(state): State<SharedState>,
     _: AllSites,
-    Json(wanted): Json<SubmittedSegment>,
+    Json(submitted): Json<SubmittedSegment>,
 ) -> Result<(StatusCode, axum::Json<SegmentResponse>), Problem> {
-    let name = segment::validate_name(&wanted.name).map_err(|e| segment_problem(&e))?;
-    segment::parse_filters(&wanted.filters).map_err(|e| segment_problem(&e))?;
+    let name = segment::validate_name(&submitted.name).map_err(|e| segment_problem(&e))?;
+    segment::parse_filters(&submitted.filters).map_err(|e| segment_problem(&e))?;
     let now = state.clock.now();
     let added = state
         .store
-        .add_segment(Clock::new_id_at(now), &name, &wanted.filters, now)
+        .add_segment(Clock::new_id_at(now), &name, &submitted.filters, now)
         .await;
     let added = error::upsert_result(added.map_err(|e| error::from_store(&e))?, "segment")?;
     Ok((StatusCode::CREATED, axum::Json(to_response(added))))
@@ -99,15 +99,15 @@ pub(super) async fn change(
     State(state): State<SharedState>,
     _: AllSites,
     Path(id): Path<Uuid>,
-    Json(wanted): Json<SegmentPatch>,
+    Json(submitted): Json<SegmentPatch>,
 ) -> Result<axum::Json<SegmentResponse>, Problem> {
-    let name = wanted
+    let name = submitted
         .name
         .as_deref()
         .map(segment::validate_name)
         .transpose();
     let name = name.map_err(|e| segment_problem(&e))?;
-    let filters = wanted.filters.as_ref();
+    let filters = submitted.filters.as_ref();
     let read = filters.map(segment::parse_filters).transpose();
     read.map_err(|e| segment_problem(&e))?;
     let changed = state.store.update_segment(id, name.as_deref(), filters);

@@ -118,12 +118,12 @@ pub(super) async fn list(
 pub(super) async fn add(
     State(state): State<SharedState>,
     _: AllSites,
-    Json(wanted): Json<SubmittedSite>,
+    Json(submitted): Json<SubmittedSite>,
 ) -> Result<(StatusCode, axum::Json<SiteResponse>), Problem> {
-    let domain = visit::normalize_domain(&wanted.domain)
+    let domain = visit::normalize_domain(&submitted.domain)
         .map_err(|e| Problem::invalid("domain", "SITE_INVALID", e.to_string()))?;
-    let settings =
-        SiteSettings::accept(&domain, wanted.settings).map_err(|e| error::from_validation(&e))?;
+    let settings = SiteSettings::accept(&domain, submitted.settings)
+        .map_err(|e| error::from_validation(&e))?;
     let done = state
         .store
         .add_site(&domain, &settings, state.clock.now())
@@ -151,10 +151,11 @@ pub(super) async fn change(
     State(state): State<SharedState>,
     _: AllSites,
     Path(domain): Path<String>,
-    Json(wanted): Json<SubmittedSiteSettings>,
+    Json(submitted): Json<SubmittedSiteSettings>,
 ) -> Result<axum::Json<SiteResponse>, Problem> {
     let domain = parse_site(&domain)?;
-    let settings = SiteSettings::accept(&domain, wanted).map_err(|e| error::from_validation(&e))?;
+    let settings =
+        SiteSettings::accept(&domain, submitted).map_err(|e| error::from_validation(&e))?;
     let done = state
         .store
         .update_site(&domain, &settings, state.clock.now())

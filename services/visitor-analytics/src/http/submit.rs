@@ -116,15 +116,15 @@ pub(super) async fn submit(
     request: Request,
 ) -> Result<Response, Problem> {
     let body = read_json_bytes(request).await?;
-    let door = SubmitContext {
+    let context = SubmitContext {
         state: &state,
         scope: &scope,
         now: state.clock.now(),
     };
     if body.trim_ascii_start().first() == Some(&b'[') {
-        return door.submit_batch(&body).await;
+        return context.submit_batch(&body).await;
     }
-    let visit = door.accept(parse_object(&body)?)?;
+    let visit = context.accept(parse_object(&body)?)?;
     if state.ignore_rules.count_if_ignored(&visit) {
         return json_with_capacity(
             StatusCode::CREATED,
@@ -134,7 +134,7 @@ pub(super) async fn submit(
     }
     let received = state
         .ingest
-        .ingest(vec![visit], scope.new_site_policy(), door.now);
+        .ingest(vec![visit], scope.new_site_policy(), context.now);
     let received = received.await.map_err(|e| error::from_record(&e))?;
     let answer = received.into_iter().next().transpose();
     let answer = answer.map_err(refusal_problem)?.map(VisitResponse::from);

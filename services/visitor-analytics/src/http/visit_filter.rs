@@ -38,10 +38,10 @@ pub(super) async fn parse_filter(
     store: &Store,
     pairs: ScopedPairs,
 ) -> Result<VisitFilter, Problem> {
-    let (pick, rest) = parse_filter_with(store, pairs, &[]).await?;
+    let (filter, rest) = parse_filter_with(store, pairs, &[]).await?;
     match rest.into_keys().next() {
         Some(name) => Err(invalid_param(&name, "this endpoint has no such parameter")),
-        None => Ok(pick),
+        None => Ok(filter),
     }
 }
 
@@ -59,13 +59,13 @@ pub(super) async fn parse_filter_with(
     let is_bot = query_params::take_bot_filter(&mut rest)?.required_is_bot();
     let zone = query_params::take_time_zone(&mut rest)?;
     let site = rest.remove("site").map(|name| parse_site(&name));
-    let pick = VisitFilter {
+    let filter = VisitFilter {
         site: site.transpose()?,
         is_bot,
         filters,
         time_zone: zone.unwrap_or(Tz::UTC),
     };
-    Ok((pick, rest))
+    Ok((filter, rest))
 }
 
 type OptionalTimestamp = Option<DateTime<Utc>>;

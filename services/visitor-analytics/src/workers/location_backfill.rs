@@ -41,11 +41,11 @@ impl LocationBackfill {
 
     /// Backfills a batch, the oldest visits first.
     async fn backfill_batch(&self) -> Result<RoundOutcome, StoreError> {
-        let owed = self.store.pending_locations(MAX_BACKFILL_VISITS).await?;
-        if owed.is_empty() {
+        let pending = self.store.pending_locations(MAX_BACKFILL_VISITS).await?;
+        if pending.is_empty() {
             return Ok(RoundOutcome::Idle);
         }
-        let ips: HashSet<IpAddr> = owed.iter().map(|one| one.ip).collect();
+        let ips: HashSet<IpAddr> = pending.iter().map(|one| one.ip).collect();
         let Ok(answers) = self.geo.fetch_locations(ips.into_iter().collect()).await else {
             return Ok(RoundOutcome::Busy);
         };
@@ -53,7 +53,7 @@ impl LocationBackfill {
             let found = answers.get(&one.ip).cloned().flatten();
             (one, found)
         };
-        let found: Vec<_> = owed.into_iter().map(answer).collect();
+        let found: Vec<_> = pending.into_iter().map(answer).collect();
         self.store
             .resolve_locations(&found, self.clock.now())
             .await?;

@@ -16,11 +16,11 @@ const MAINTENANCE_SCHEDULE: PollSchedule = PollSchedule::every(Duration::from_mi
 
 pub async fn run(store: Store, retention: RetentionPeriod, clock: Clock, stop: CancellationToken) {
     let round = || run_round(&store, retention, &clock);
-    let nobody = Notify::new();
+    let never = Notify::new();
     run_rounds(
         "maintenance",
         MAINTENANCE_SCHEDULE,
-        &nobody,
+        &never,
         &clock,
         stop,
         round,

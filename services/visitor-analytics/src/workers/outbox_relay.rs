@@ -70,11 +70,11 @@ impl OutboxRelay {
     /// Returns the entries that are completed. A batch that is refused as a whole (it may be too
     /// large) is split in two.
     async fn send(&self, due: &[Announcement]) -> Result<Vec<CompletedAnnouncement>, StoreError> {
-        let news: Vec<_> = due
+        let events: Vec<_> = due
             .iter()
             .filter_map(|one| Some((one.session_id, one.event.as_deref()?)))
             .collect();
-        match self.notifier.announce(&news).await {
+        match self.notifier.announce(&events).await {
             Ok(results) => {
                 let mut done = vec![];
                 for (one, result) in due.iter().zip(results) {

@@ -26,9 +26,9 @@ pub struct RollupWorker {
 impl RollupWorker {
     pub async fn run(self, stop: CancellationToken) {
         let round = || self.fold_due_days(&stop);
-        let nobody = Notify::new();
+        let never = Notify::new();
         let (pace, clock) = (ROLLUP_SCHEDULE, &self.clock);
-        run_rounds("folding days", pace, &nobody, clock, stop.clone(), round).await;
+        run_rounds("folding days", pace, &never, clock, stop.clone(), round).await;
     }
 
     /// Folds the days that are overdue the longest.

@@ -8,8 +8,8 @@ use visitor_analytics::clients::dns::{DnsVerification, DnsVerifier};
 use visitor_analytics::store::Store;
 
 use crate::name_server::{NameServer, TTL};
-use crate::rollups::fold_all;
 use crate::support::{TestSystem, noon, start, start_with, until, visit};
+use crate::workload::fold_all;
 
 const GOOGLE: &str = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
 

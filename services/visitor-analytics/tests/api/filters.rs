@@ -4,8 +4,8 @@ use common::jwt::Scope;
 use serde_json::Value;
 use sqlx::PgPool;
 
-use crate::rollups::{Random, send, with_zones};
 use crate::support::{TestSystem, problem, token};
+use crate::workload::{Random, send, with_zones};
 
 type Passes = fn(&Value) -> bool;
 

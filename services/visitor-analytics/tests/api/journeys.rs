@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::naive_reports::{self, Visit};
-use crate::rollups::{Random, fold_all, send, with_zones};
 use crate::support::{TestSystem, answer, noon, problem, start, visit};
+use crate::workload::{Random, fold_all, send, with_zones};
 
 const SITE: &str = "berlin.example";
 const PERIOD: &str = "from=2026-10-24&to=2026-11-20";

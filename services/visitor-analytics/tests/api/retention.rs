@@ -9,8 +9,8 @@ use visitor_analytics::app::retention::report;
 use visitor_analytics::domain::privacy::RetentionPeriod;
 use visitor_analytics::store::{ExpiredData, Store};
 
-use crate::rollups::fold_all;
 use crate::support::{TestSystem, answer, noon, problem, start, start_with, token, until, visit};
+use crate::workload::fold_all;
 
 /// With a retention of 30 days, data before 1 October are removed on 20 November.
 fn days() -> RetentionPeriod {

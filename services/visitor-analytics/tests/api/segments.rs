@@ -4,8 +4,8 @@ use common::jwt::Scope;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::rollups::{Random, send, with_zones};
 use crate::support::{TestSystem, answer, problem, token};
+use crate::workload::{Random, send, with_zones};
 
 pub async fn with_visits(pool: PgPool, seed: u64, count: usize) -> TestSystem {
     let mut system = with_zones(pool).await;

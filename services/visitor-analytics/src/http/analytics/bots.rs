@@ -83,21 +83,21 @@ pub(in crate::http) async fn bots(
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<BotsResponse>, Problem> {
     let own = ["interval", "limit"];
-    let question = ReportRequest::parse(
+    let report = ReportRequest::parse(
         &state.store,
         state.clock.now(),
         scope.restrict(pairs)?,
         &own,
     )
     .await?;
-    let limit = question.parse_limit(DEFAULT_BOT_VALUES, MAX_BOT_VALUES)?;
-    let (_, interval) = parse_interval(&question)?;
-    let series = state.store.series(&question.query, interval).await;
+    let limit = report.parse_limit(DEFAULT_BOT_VALUES, MAX_BOT_VALUES)?;
+    let (_, interval) = parse_interval(&report)?;
+    let series = state.store.series(&report.query, interval).await;
     let series = series.map_err(|e| error::from_store(&e))?;
-    let of = async |dimension| top_values(&state.store, &question, dimension, limit).await;
+    let of = async |dimension| top_values(&state.store, &report, dimension, limit).await;
     let buckets = || series.value.iter();
     Ok(Json(BotsResponse {
-        scope: ReportScope::new(&question, series.as_of),
+        scope: ReportScope::new(&report, series.as_of),
         visits: buckets().flat_map(|b| b.metrics).map(|n| n.visits).sum(),
         bot_visits: buckets().map(|b| b.metrics[1].visits).sum(),
         by_name: of(Dimension::BotName).await?,
@@ -115,11 +115,11 @@ pub(in crate::http) async fn bots(
 /// The most frequent values of a dimension among bots' visits.
 async fn top_values(
     store: &Store,
-    question: &ReportRequest,
+    report: &ReportRequest,
     dimension: Dimension,
     limit: i64,
 ) -> Result<Vec<BotValue>, Problem> {
-    let wanted = BreakdownQuery {
+    let breakdown = BreakdownQuery {
         subject: Attribute::Dimension(dimension),
         property: None,
         is_bot: Some(true),
@@ -127,7 +127,7 @@ async fn top_values(
         offset: 0,
         limit,
     };
-    let found = store.breakdown(&question.query, &wanted).await;
+    let found = store.breakdown(&report.query, &breakdown).await;
     let found = found.map_err(|e| error::from_store(&e))?.value.into_iter();
     // A breakdown returns one row more than `limit` if further rows exist.
     let first = found.take(usize::try_from(limit).unwrap_or_default());

@@ -85,29 +85,29 @@ pub(in crate::http) async fn breakdown(
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<BreakdownResponse>, Problem> {
     let own = ["by", "sort", "limit", "cursor", "goal"];
-    let question = ReportRequest::parse(
+    let report = ReportRequest::parse(
         &state.store,
         state.clock.now(),
         scope.restrict(pairs)?,
         &own,
     )
     .await?;
-    if question.own_param("by") == Some("goal") {
-        return breakdown_by_goal(&state.store, &question).await;
+    if report.own_param("by") == Some("goal") {
+        return breakdown_by_goal(&state.store, &report).await;
     }
-    let (wanted, fingerprint) = parse_query(&question)?;
-    let found = state.store.breakdown(&question.query, &wanted).await;
+    let (query, fingerprint) = parse_query(&report)?;
+    let found = state.store.breakdown(&report.query, &query).await;
     let found = found.map_err(|e| error::from_store(&e))?;
-    let limit = usize::try_from(wanted.limit).unwrap_or_default();
+    let limit = usize::try_from(query.limit).unwrap_or_default();
     let more = found.value.len() > limit;
     let mut data: Vec<BreakdownItem> = found.value.into_iter().take(limit).map(to_item).collect();
-    if let Some((goal, asked)) = question.goal_query(&state.store).await? {
+    if let Some((goal, goal_query)) = report.goal_query(&state.store).await? {
         let all = BreakdownQuery {
             offset: 0,
             limit: i64::MAX - 1,
-            ..wanted.clone()
+            ..query.clone()
         };
-        let reached = state.store.breakdown(&asked, &all).await;
+        let reached = state.store.breakdown(&goal_query, &all).await;
         let reached = reached
             .map_err(|e| error::from_store(&e))?
             .value
@@ -121,41 +121,41 @@ pub(in crate::http) async fn breakdown(
         }
     }
     Ok(Json(BreakdownResponse {
-        by: wanted.property.as_ref().map_or_else(
-            || wanted.subject.name().to_owned(),
+        by: query.property.as_ref().map_or_else(
+            || query.subject.name().to_owned(),
             |property| format!("property:{property}"),
         ),
-        next_cursor: more.then(|| encode_cursor(fingerprint, wanted.offset + wanted.limit)),
+        next_cursor: more.then(|| encode_cursor(fingerprint, query.offset + query.limit)),
         data,
-        scope: ReportScope::new(&question, found.as_of),
+        scope: ReportScope::new(&report, found.as_of),
     }))
 }
 
 /// Returns the numbers of the sessions that reach each goal, most frequent goals first.
 async fn breakdown_by_goal(
     store: &Store,
-    question: &ReportRequest,
+    report: &ReportRequest,
 ) -> Result<Json<BreakdownResponse>, Problem> {
     for name in ["goal", "sort", "cursor"] {
-        if question.own_param(name).is_some() {
+        if report.own_param(name).is_some() {
             return Err(invalid_param(name, "not supported with `by=goal`"));
         }
     }
-    let limit = question.parse_limit(DEFAULT_BREAKDOWN_LIMIT, MAX_BREAKDOWN_LIMIT)?;
-    let total = async |asked: &ReportQuery| {
-        let series = store.series(asked, Interval::Day).await;
+    let limit = report.parse_limit(DEFAULT_BREAKDOWN_LIMIT, MAX_BREAKDOWN_LIMIT)?;
+    let total = async |goal_query: &ReportQuery| {
+        let series = store.series(goal_query, Interval::Day).await;
         let series = series.map_err(|e| error::from_store(&e))?;
         let numbers = series.value.iter().map(|part| part.metrics);
-        let numbers = numbers.map(|both| select_metrics(question.is_bot, both));
+        let numbers = numbers.map(|both| select_metrics(report.is_bot, both));
         let sum = numbers.fold(Metrics::default(), std::ops::Add::add);
         Ok::<_, Problem>((sum, series.as_of))
     };
-    let (all, as_of) = total(&question.query).await?;
-    let goals = store.goals(Some(&question.query.site.domain)).await;
+    let (all, as_of) = total(&report.query).await?;
+    let goals = store.goals(Some(&report.query.site.domain)).await;
     let mut data = vec![];
     for goal in goals.map_err(|e| error::from_store(&e))? {
-        let asked = question.restrict_to_goal(store, &goal).await?;
-        let (numbers, _) = total(&asked).await?;
+        let goal_query = report.restrict_to_goal(store, &goal).await?;
+        let (numbers, _) = total(&goal_query).await?;
         let value = Some(goal.name.as_str().into());
         data.push(BreakdownItem {
             conversion_metrics: ConversionMetrics::new(&goal, all.sessions, numbers.sessions),
@@ -171,18 +171,18 @@ async fn breakdown_by_goal(
         by: "goal".into(),
         next_cursor: None,
         data,
-        scope: ReportScope::new(question, as_of),
+        scope: ReportScope::new(report, as_of),
     }))
 }
 
-fn parse_query(question: &ReportRequest) -> Result<(BreakdownQuery, u64), Problem> {
-    let by = question
+fn parse_query(report: &ReportRequest) -> Result<(BreakdownQuery, u64), Problem> {
+    let by = report
         .own_param("by")
         .ok_or_else(|| invalid_param("by", "`by` is required: name a dimension"))?;
     let named = Attribute::parse(by);
     let (subject, property) = named.ok_or_else(|| invalid_param("by", "unknown dimension"))?;
-    question.check_property(property, "by")?;
-    let order = match question.own_param("sort").unwrap_or("visitors") {
+    report.check_property(property, "by")?;
+    let order = match report.own_param("sort").unwrap_or("visitors") {
         "visitors" => BreakdownOrder::Visitors,
         "sessions" => BreakdownOrder::Sessions,
         "visits" => BreakdownOrder::Visits,
@@ -197,8 +197,8 @@ fn parse_query(question: &ReportRequest) -> Result<(BreakdownQuery, u64), Proble
             ));
         }
     };
-    let fingerprint = question.fingerprint((subject, property, order));
-    let offset = match question.own_param("cursor") {
+    let fingerprint = report.fingerprint((subject, property, order));
+    let offset = match report.own_param("cursor") {
         None => 0,
         Some(text) => decode_cursor(text, fingerprint).ok_or_else(|| {
             invalid_param(
@@ -207,15 +207,15 @@ fn parse_query(question: &ReportRequest) -> Result<(BreakdownQuery, u64), Proble
             )
         })?,
     };
-    let wanted = BreakdownQuery {
+    let query = BreakdownQuery {
         subject,
         property: property.map(str::to_owned),
-        is_bot: question.is_bot,
+        is_bot: report.is_bot,
         order,
         offset,
-        limit: question.parse_limit(DEFAULT_BREAKDOWN_LIMIT, MAX_BREAKDOWN_LIMIT)?,
+        limit: report.parse_limit(DEFAULT_BREAKDOWN_LIMIT, MAX_BREAKDOWN_LIMIT)?,
     };
-    Ok((wanted, fingerprint))
+    Ok((query, fingerprint))
 }
 
 /// Larger than the number of values of any breakdown.
@@ -229,10 +229,10 @@ fn encode_cursor(fingerprint: u64, offset: i64) -> String {
 
 fn decode_cursor(text: &str, fingerprint: u64) -> Option<i64> {
     let bytes = BASE64.decode(text).ok()?;
-    let (question, offset) = bytes.split_first_chunk::<8>()?;
+    let (own, offset) = bytes.split_first_chunk::<8>()?;
     let offset = i64::from_be_bytes(offset.try_into().ok()?);
     let is_offset = (0..=MAX_OFFSET).contains(&offset);
-    let is_own = u64::from_be_bytes(*question) == fingerprint && is_offset;
+    let is_own = u64::from_be_bytes(*own) == fingerprint && is_offset;
     is_own.then_some(offset)
 }
 

@@ -65,9 +65,9 @@ pub(in crate::http) async fn retention(
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<CohortsResponse>, Problem> {
     let now = state.clock.now();
-    let question =
+    let report =
         ReportRequest::parse(&state.store, now, scope.restrict(pairs)?, &["interval"]).await?;
-    let name = question.own_param("interval").unwrap_or("week").to_owned();
+    let name = report.own_param("interval").unwrap_or("week").to_owned();
     let interval = match &*name {
         "day" => Interval::Day,
         "week" => Interval::Week,
@@ -79,7 +79,7 @@ pub(in crate::http) async fn retention(
             ));
         }
     };
-    let buckets = interval.buckets(&question.query.period);
+    let buckets = interval.buckets(&report.query.period);
     let starts: Vec<_> = buckets
         .iter()
         .map(|bucket| bucket.start)
@@ -93,7 +93,7 @@ pub(in crate::http) async fn retention(
     }
     let found = state
         .store
-        .cohorts(&question.query, question.is_bot, interval)
+        .cohorts(&report.query, report.is_bot, interval)
         .await;
     let found = found.map_err(|e| error::from_store(&e))?;
     let BoundedResult::Complete(cohorts) = found.value else {
@@ -108,7 +108,7 @@ pub(in crate::http) async fn retention(
             retained,
         });
     Ok(Json(CohortsResponse {
-        scope: ReportScope::new(&question, found.as_of),
+        scope: ReportScope::new(&report, found.as_of),
         interval: name,
         data: data.collect(),
     }))

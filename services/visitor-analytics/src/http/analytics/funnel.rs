@@ -118,14 +118,14 @@ pub(in crate::http) struct FunnelStepResult {
 pub(in crate::http) async fn funnel(
     State(state): State<SharedState>,
     scope: SiteScope,
-    Json(mut wanted): Json<FunnelRequest>,
+    Json(mut request): Json<FunnelRequest>,
 ) -> Result<axum::Json<FunnelResponse>, Problem> {
-    let (steps, rules) = parse_steps(&wanted)?;
-    let pairs = scope.restrict(take_query_pairs(&mut wanted))?;
-    let question = ReportRequest::parse(&state.store, state.clock.now(), pairs, &[]).await?;
+    let (steps, rules) = parse_steps(&request)?;
+    let pairs = scope.restrict(take_query_pairs(&mut request))?;
+    let report = ReportRequest::parse(&state.store, state.clock.now(), pairs, &[]).await?;
     let found = state
         .store
-        .funnel(&question.query, question.is_bot, &steps, rules)
+        .funnel(&report.query, report.is_bot, &steps, rules)
         .await;
     let found = found.map_err(|e| error::from_store(&e))?;
     let BoundedResult::Complete(counts) = found.value else {
@@ -134,9 +134,9 @@ pub(in crate::http) async fn funnel(
     let first = counts.first().copied().unwrap_or_default();
     let last = counts.last().copied().unwrap_or_default();
     let before = [first].into_iter().chain(counts.iter().copied());
-    let steps = wanted.steps.into_iter().zip(counts.iter().zip(before));
+    let steps = request.steps.into_iter().zip(counts.iter().zip(before));
     Ok(axum::Json(FunnelResponse {
-        scope: ReportScope::new(&question, found.as_of),
+        scope: ReportScope::new(&report, found.as_of),
         steps: steps
             .map(|(step, (visitors, before))| FunnelStepResult {
                 page: step.page,
@@ -149,18 +149,18 @@ pub(in crate::http) async fn funnel(
     }))
 }
 
-fn parse_steps(wanted: &FunnelRequest) -> Result<(Vec<FunnelStep>, FunnelRules), Problem> {
+fn parse_steps(request: &FunnelRequest) -> Result<(Vec<FunnelStep>, FunnelRules), Problem> {
     let invalid = |field: String, detail: String| Problem::invalid(field, "FUNNEL_INVALID", detail);
-    if !(1..=MAX_FUNNEL_STEPS).contains(&wanted.steps.len()) {
+    if !(1..=MAX_FUNNEL_STEPS).contains(&request.steps.len()) {
         let detail = format!("a funnel has 1 to {MAX_FUNNEL_STEPS} steps");
         return Err(invalid("steps".into(), detail));
     }
-    let window = wanted.window_seconds.unwrap_or(DEFAULT_WINDOW_SECONDS);
+    let window = request.window_seconds.unwrap_or(DEFAULT_WINDOW_SECONDS);
     if !(1..=MAX_WINDOW_SECONDS).contains(&window) {
         let detail = format!("`window_seconds` must be between 1 and {MAX_WINDOW_SECONDS}");
         return Err(invalid("window_seconds".into(), detail));
     }
-    let steps = wanted.steps.iter().enumerate().map(|(place, step)| {
+    let steps = request.steps.iter().enumerate().map(|(place, step)| {
         let field = format!("steps[{place}]");
         match (&step.page, &step.event) {
             (Some(page), None) => match WildcardPattern::parse(page) {
@@ -180,25 +180,25 @@ fn parse_steps(wanted: &FunnelRequest) -> Result<(Vec<FunnelStep>, FunnelRules),
     let steps = steps.collect::<Result<Vec<_>, _>>()?;
     let rules = FunnelRules {
         step_count: steps.len(),
-        is_strict: wanted.order == Some(StepOrder::Strict),
+        is_strict: request.order == Some(StepOrder::Strict),
         window_seconds: window,
     };
     Ok((steps, rules))
 }
 
 /// Converts the shared fields to query parameters.
-fn take_query_pairs(wanted: &mut FunnelRequest) -> QueryPairs {
+fn take_query_pairs(request: &mut FunnelRequest) -> QueryPairs {
     let shared = [
-        ("site", wanted.site.take()),
-        ("from", wanted.from.take()),
-        ("to", wanted.to.take()),
-        ("time_zone", wanted.time_zone.take()),
-        ("include_bots", wanted.include_bots.take()),
+        ("site", request.site.take()),
+        ("from", request.from.take()),
+        ("to", request.to.take()),
+        ("time_zone", request.time_zone.take()),
+        ("include_bots", request.include_bots.take()),
     ];
     let shared = shared
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    let filters = wanted.filters.take().unwrap_or_default().into_iter();
+    let filters = request.filters.take().unwrap_or_default().into_iter();
     let filters = filters.flat_map(|(name, values)| {
         let pair = move |value| (name.clone(), value);
         values.into_iter().map(pair)

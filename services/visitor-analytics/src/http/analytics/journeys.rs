@@ -87,7 +87,7 @@ pub(in crate::http) async fn journeys(
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<JourneysResponse>, Problem> {
     let own = ["depth", "around", "limit"];
-    let question = ReportRequest::parse(
+    let report = ReportRequest::parse(
         &state.store,
         state.clock.now(),
         scope.restrict(pairs)?,
@@ -95,15 +95,15 @@ pub(in crate::http) async fn journeys(
     )
     .await?;
     let limit =
-        usize::try_from(question.parse_limit(DEFAULT_JOURNEYS, MAX_JOURNEYS)?).unwrap_or_default();
-    let depth = parse_depth(&question)?;
-    let (asked, is_bot) = (&question.query, question.is_bot);
-    let Some(page) = parse_around(&question)? else {
-        let found = state.store.session_paths(asked, is_bot, depth, limit).await;
+        usize::try_from(report.parse_limit(DEFAULT_JOURNEYS, MAX_JOURNEYS)?).unwrap_or_default();
+    let depth = parse_depth(&report)?;
+    let (query, is_bot) = (&report.query, report.is_bot);
+    let Some(page) = parse_around(&report)? else {
+        let found = state.store.session_paths(query, is_bot, depth, limit).await;
         let found = found.map_err(|e| error::from_store(&e))?;
         let (ways, total) = found.value;
         return Ok(Json(JourneysResponse {
-            scope: ReportScope::new(&question, found.as_of),
+            scope: ReportScope::new(&report, found.as_of),
             total,
             data: ways.into_iter().map(to_journey).collect(),
             before: vec![],
@@ -112,11 +112,11 @@ pub(in crate::http) async fn journeys(
     };
     let found = state
         .store
-        .adjacent_pages(asked, is_bot, &page, limit)
+        .adjacent_pages(query, is_bot, &page, limit)
         .await;
     let found = found.map_err(|e| error::from_store(&e))?;
     Ok(Json(JourneysResponse {
-        scope: ReportScope::new(&question, found.as_of),
+        scope: ReportScope::new(&report, found.as_of),
         total: found.value.visits,
         data: vec![],
         before: to_adjacent_pages(found.value.before),
@@ -124,8 +124,8 @@ pub(in crate::http) async fn journeys(
     }))
 }
 
-fn parse_depth(question: &ReportRequest) -> Result<usize, Problem> {
-    let Some(text) = question.own_param("depth") else {
+fn parse_depth(report: &ReportRequest) -> Result<usize, Problem> {
+    let Some(text) = report.own_param("depth") else {
         return Ok(3);
     };
     let depth = text
@@ -135,8 +135,8 @@ fn parse_depth(question: &ReportRequest) -> Result<usize, Problem> {
     depth.ok_or_else(|| invalid_param("depth", "`depth` must be between 1 and 5"))
 }
 
-fn parse_around(question: &ReportRequest) -> Result<Option<WildcardPattern>, Problem> {
-    let page = question
+fn parse_around(report: &ReportRequest) -> Result<Option<WildcardPattern>, Problem> {
+    let page = report
         .own_param("around")
         .map(WildcardPattern::parse)
         .transpose();

@@ -78,9 +78,9 @@ pub(in crate::http) async fn realtime(
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<RealtimeResponse>, Problem> {
     let now = state.clock.now();
-    let pick = visit_filter::parse_filter(&state.store, scope.restrict(pairs)?).await?;
-    let site = report_request::find_site(&state.store, pick.site.clone()).await?;
-    let found = state.store.realtime(&site, &pick, now).await;
+    let filter = visit_filter::parse_filter(&state.store, scope.restrict(pairs)?).await?;
+    let site = report_request::find_site(&state.store, filter.site.clone()).await?;
+    let found = state.store.realtime(&site, &filter, now).await;
     let found = found.map_err(|e| error::from_store(&e))?;
     Ok(Json(RealtimeResponse {
         site: site.domain,

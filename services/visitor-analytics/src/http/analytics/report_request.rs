@@ -77,7 +77,7 @@ impl ReportRequest {
         let to = to.map(|text| PeriodBound::parse("to", &text)).transpose()?;
         let site = find_site(store, rest.remove("site")).await?;
         let period = resolve_period(zone.unwrap_or(site.zone), from, to, now)?;
-        let question = Self {
+        let request = Self {
             query: ReportQuery {
                 site,
                 period,
@@ -88,11 +88,11 @@ impl ReportRequest {
             is_bot,
             own_params: rest,
         };
-        for filter in question.query.filters.iter() {
+        for filter in request.query.filters.iter() {
             let name = filter.property.as_deref();
-            question.check_property(name, &format!("property:{}", name.unwrap_or_default()))?;
+            request.check_property(name, &format!("property:{}", name.unwrap_or_default()))?;
         }
-        Ok(question)
+        Ok(request)
     }
 
     /// Refuses a property that the site does not count.
@@ -135,8 +135,8 @@ impl ReportRequest {
         let mut goals = goals.map_err(|e| error::from_store(&e))?.into_iter();
         let goal = goals.find(|goal| goal.name == name || goal.id.to_string() == name);
         let goal = goal.ok_or_else(|| invalid_param("goal", "the site has no such goal"))?;
-        let asked = self.restrict_to_goal(store, &goal).await?;
-        Ok(Some((goal, asked)))
+        let query = self.restrict_to_goal(store, &goal).await?;
+        Ok(Some((goal, query)))
     }
 
     /// The query restricted to the sessions that reach a goal.
@@ -145,15 +145,15 @@ impl ReportRequest {
         store: &Store,
         goal: &Goal,
     ) -> Result<ReportQuery, Problem> {
-        let broken = || {
+        let invalid_goal = || {
             Problem::not_found(
                 "the stored definition of this goal is invalid; delete and create it again",
             )
         };
         let target = GoalTarget::accept(goal.page.clone(), goal.event_type.clone());
-        let reach = match target.map_err(|_| broken())? {
+        let reach = match target.map_err(|_| invalid_goal())? {
             GoalTarget::Page(page) => {
-                GoalMatcher::Page(WildcardPattern::parse(&page).map_err(|_| broken())?)
+                GoalMatcher::Page(WildcardPattern::parse(&page).map_err(|_| invalid_goal())?)
             }
             GoalTarget::Event(kind) => {
                 let happened = store.goal_event_times(&self.query, &kind).await;
@@ -172,11 +172,11 @@ impl ReportRequest {
     /// A hash of the request, which binds a cursor to the request.
     pub(in crate::http) fn fingerprint(&self, more: impl Hash) -> u64 {
         let mut hasher = DefaultHasher::new();
-        let asked = &self.query;
+        let query = &self.query;
         (
-            &asked.site.id,
-            &asked.period,
-            &asked.filters,
+            &query.site.id,
+            &query.period,
+            &query.filters,
             self.is_bot,
             more,
         )

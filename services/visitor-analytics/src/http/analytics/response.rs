@@ -51,13 +51,13 @@ pub(in crate::http) struct ReportScope {
 }
 
 impl ReportScope {
-    pub(super) fn new(question: &ReportRequest, as_of: DateTime<Utc>) -> Self {
-        let asked = &question.query;
+    pub(super) fn new(report: &ReportRequest, as_of: DateTime<Utc>) -> Self {
+        let query = &report.query;
         Self {
-            site: asked.site.domain.clone(),
-            from: asked.period.from,
-            to: asked.period.to,
-            time_zone: asked.period.zone.name().to_owned(),
+            site: query.site.domain.clone(),
+            from: query.period.from,
+            to: query.period.to,
+            time_zone: query.period.zone.name().to_owned(),
             as_of,
         }
     }

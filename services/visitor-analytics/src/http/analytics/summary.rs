@@ -103,18 +103,18 @@ pub(in crate::http) async fn summary(
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<SummaryResponse>, Problem> {
     let now = state.clock.now();
-    let question = ReportRequest::parse(
+    let report = ReportRequest::parse(
         &state.store,
         now,
         scope.restrict(pairs)?,
         &["compare", "goal"],
     )
     .await?;
-    let asked = &question.query;
-    let compared = match question.own_param("compare") {
+    let query = &report.query;
+    let compared = match report.own_param("compare") {
         None => None,
-        Some("previous_period") => Some(asked.period.previous()),
-        Some("previous_year") => Some(asked.period.previous_year()),
+        Some("previous_period") => Some(query.period.previous()),
+        Some("previous_year") => Some(query.period.previous_year()),
         Some(_) => {
             return Err(invalid_param(
                 "compare",
@@ -122,20 +122,20 @@ pub(in crate::http) async fn summary(
             ));
         }
     };
-    let (metrics, as_of) = fetch_metrics(&state.store, asked, question.is_bot).await?;
-    let conversion_metrics = match question.goal_query(&state.store).await? {
-        Some((goal, asked)) => {
-            let (of_them, _) = fetch_metrics(&state.store, &asked, question.is_bot).await?;
-            ConversionMetrics::new(&goal, metrics.sessions, of_them.sessions)
+    let (metrics, as_of) = fetch_metrics(&state.store, query, report.is_bot).await?;
+    let conversion_metrics = match report.goal_query(&state.store).await? {
+        Some((goal, query)) => {
+            let (reached, _) = fetch_metrics(&state.store, &query, report.is_bot).await?;
+            ConversionMetrics::new(&goal, metrics.sessions, reached.sessions)
         }
         None => ConversionMetrics::default(),
     };
     let previous = match compared {
-        Some(period) => Some(fetch_previous(&state.store, asked, period, question.is_bot).await?),
+        Some(period) => Some(fetch_previous(&state.store, query, period, report.is_bot).await?),
         None => None,
     };
     Ok(Json(SummaryResponse {
-        scope: ReportScope::new(&question, as_of),
+        scope: ReportScope::new(&report, as_of),
         metrics,
         conversion_metrics,
         previous,
@@ -144,10 +144,10 @@ pub(in crate::http) async fn summary(
 
 async fn fetch_metrics(
     store: &Store,
-    asked: &ReportQuery,
+    query: &ReportQuery,
     is_bot: Option<bool>,
 ) -> Result<(SummaryMetrics, chrono::DateTime<chrono::Utc>), Problem> {
-    let series = store.series(asked, Interval::Day).await;
+    let series = store.series(query, Interval::Day).await;
     let series = series.map_err(|e| error::from_store(&e))?;
     let mut both = [Metrics::default(); 2];
     for bucket in &series.value {
@@ -159,17 +159,17 @@ async fn fetch_metrics(
 
 async fn fetch_previous(
     store: &Store,
-    asked: &ReportQuery,
+    query: &ReportQuery,
     period: ReportPeriod,
     is_bot: Option<bool>,
 ) -> Result<PreviousPeriod, Problem> {
-    let asked = ReportQuery {
+    let query = ReportQuery {
         period,
-        ..asked.clone()
+        ..query.clone()
     };
     Ok(PreviousPeriod {
         from: period.from,
         to: period.to,
-        metrics: fetch_metrics(store, &asked, is_bot).await?.0,
+        metrics: fetch_metrics(store, &query, is_bot).await?.0,
     })
 }

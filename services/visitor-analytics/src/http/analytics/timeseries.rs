@@ -76,38 +76,38 @@ pub(in crate::http) async fn timeseries(
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<TimeseriesResponse>, Problem> {
     let now = state.clock.now();
-    let question = ReportRequest::parse(
+    let report = ReportRequest::parse(
         &state.store,
         now,
         scope.restrict(pairs)?,
         &["interval", "goal"],
     )
     .await?;
-    let (name, interval) = parse_interval(&question)?;
-    let series = state.store.series(&question.query, interval).await;
+    let (name, interval) = parse_interval(&report)?;
+    let series = state.store.series(&report.query, interval).await;
     let series = series.map_err(|e| error::from_store(&e))?;
     let mut data: Vec<TimeseriesPoint> = series
         .value
         .iter()
-        .map(|bucket| to_point(bucket, &question))
+        .map(|bucket| to_point(bucket, &report))
         .collect();
-    if let Some((goal, asked)) = question.goal_query(&state.store).await? {
-        let reached = state.store.series(&asked, interval).await;
+    if let Some((goal, goal_query)) = report.goal_query(&state.store).await? {
+        let reached = state.store.series(&goal_query, interval).await;
         let reached = reached.map_err(|e| error::from_store(&e))?.value;
         for (part, bucket) in data.iter_mut().zip(reached) {
-            let sessions = select_metrics(question.is_bot, bucket.metrics).sessions;
+            let sessions = select_metrics(report.is_bot, bucket.metrics).sessions;
             part.conversion_metrics = ConversionMetrics::new(&goal, part.sessions, sessions);
         }
     }
     Ok(Json(TimeseriesResponse {
         data,
         interval: name,
-        scope: ReportScope::new(&question, series.as_of),
+        scope: ReportScope::new(&report, series.as_of),
     }))
 }
 
-pub(super) fn parse_interval(question: &ReportRequest) -> Result<(String, Interval), Problem> {
-    let name = question.own_param("interval").unwrap_or("day");
+pub(super) fn parse_interval(report: &ReportRequest) -> Result<(String, Interval), Problem> {
+    let name = report.own_param("interval").unwrap_or("day");
     let interval = match name {
         "minute" => Interval::Minute,
         "hour" => Interval::Hour,
@@ -121,7 +121,7 @@ pub(super) fn parse_interval(question: &ReportRequest) -> Result<(String, Interv
             ));
         }
     };
-    let period = &question.query.period;
+    let period = &report.query.period;
     let minutes = (period.to - period.from).num_minutes();
     if interval == Interval::Minute && minutes > MAX_MINUTE_BUCKETS {
         return Err(invalid_param(
@@ -138,9 +138,9 @@ pub(super) fn parse_interval(question: &ReportRequest) -> Result<(String, Interv
     Ok((name.to_owned(), interval))
 }
 
-fn to_point(bucket: &TimeBucket, question: &ReportRequest) -> TimeseriesPoint {
-    let numbers = select_metrics(question.is_bot, bucket.metrics);
-    let local = bucket.start.with_timezone(&question.query.period.zone);
+fn to_point(bucket: &TimeBucket, report: &ReportRequest) -> TimeseriesPoint {
+    let numbers = select_metrics(report.is_bot, bucket.metrics);
+    let local = bucket.start.with_timezone(&report.query.period.zone);
     TimeseriesPoint {
         start: bucket.start,
         local: local.format("%Y-%m-%dT%H:%M:%S%:z").to_string(),

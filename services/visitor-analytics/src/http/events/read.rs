@@ -184,13 +184,13 @@ pub(in crate::http) async fn date_range(
     let (dates, rest): (EventQueryPairs, EventQueryPairs) = pairs
         .into_iter()
         .partition(|(name, _)| matches!(&**name, "start_date" | "end_date"));
-    let date = |wanted: &str| {
-        let found = dates.iter().find(|(name, _)| name == wanted);
+    let date = |parameter: &str| {
+        let found = dates.iter().find(|(name, _)| name == parameter);
         let date: Option<NaiveDate> = found.and_then(|(_, text)| text.parse().ok());
         let date = date.filter(|date| (1990..=2200).contains(&chrono::Datelike::year(date)));
         date.ok_or_else(|| {
             invalid_param(
-                wanted,
+                parameter,
                 "expected a day such as 2026-11-20, between 1990 and 2200",
             )
         })
@@ -283,7 +283,7 @@ fn parse_query(pairs: ScopedPairs) -> Result<EventQuery, Problem> {
         limit: parse_limit(None)?,
         ..EventQuery::default()
     };
-    let mut met = std::collections::BTreeSet::new();
+    let mut seen = std::collections::BTreeSet::new();
     for (name, value) in pairs {
         if query.metadata.len() + query.event_types.len() >= MAX_METADATA_FILTERS {
             return Err(invalid_param(
@@ -294,7 +294,7 @@ fn parse_query(pairs: ScopedPairs) -> Result<EventQuery, Problem> {
         let own = |value, field| {
             validate_external_id(value, field).map_err(|e| invalid_param(field, e.to_string()))
         };
-        if name != "event_type" && !met.insert(name.clone()) {
+        if name != "event_type" && !seen.insert(name.clone()) {
             return Err(invalid_param(&name, "the parameter occurs more than once"));
         }
         match &*name {
