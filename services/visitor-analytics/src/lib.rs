@@ -35,6 +35,7 @@ use crate::app::session_monitor::SessionMonitor;
 use crate::clients::geo::{GEO_TIMEOUT, GeoClient};
 use crate::clients::notification::NotificationClient;
 use crate::config::Config;
+use crate::domain::privacy::RetentionPeriod;
 use crate::domain::visit_enricher::VisitEnricher;
 pub use crate::service::{SCHEMA_NAME, SERVICE_NAME, migrator};
 use crate::store::Store;
@@ -126,39 +127,20 @@ pub fn build_with_pool(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::
         import_slots: RequestSlots::new(MAX_CONCURRENT_IMPORTS),
         shutdown: shutdown.clone(),
     };
-    let background = store.for_background();
-    let notifier = NotificationClient::new(notification);
-    let site_limit = SiteLimitNotifier {
-        store: store.clone(),
-        notifier: notifier.clone(),
-        clock: clock.clone(),
-        max_new_sites_per_day: config.max_new_sites_per_day,
-    };
-    let outbox_relay = OutboxRelay {
-        store: background.clone(),
-        notifier: notifier.clone(),
-        clock: clock.clone(),
-    };
-    let erasure = ErasureWorker {
-        store: background.clone(),
-        notifier,
-        clock: clock.clone(),
-    };
-    let rollup = RollupWorker {
-        store: background.clone(),
-        clock: clock.clone(),
-    };
-    let location_backfill = LocationBackfill {
-        store: background.clone(),
+    let jobs = BackgroundJobs {
+        store: store.for_background(),
         geo,
+        notifier: NotificationClient::new(notification),
         clock: clock.clone(),
+        retention,
+        max_new_sites_per_day: config.max_new_sites_per_day,
     };
     let api = http::router(Arc::new(state), &verifier);
     let health = health::checks(pool, &store, &clock, config.max_new_sites_per_day);
     let health = health.with_collector(move || observe_recorder(&recorder));
     chassis::metrics::describe(&metrics::METRICS);
     let about = "Records visits to websites, detects bots and reports on the visitors.";
-    let app = App::new(SERVICE_NAME, about, api, health, clock.clone())
+    let app = App::new(SERVICE_NAME, about, api, health, clock)
         .with_startup_check(chassis::database::reject_transaction_pooler(pool.clone()))
         .with_worker("geo client", |stop| geo_batcher.run(stop))
         .with_worker("recorder", |stop| recorder_task.run(stop))
@@ -167,20 +149,61 @@ pub fn build_with_pool(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::
         .with_worker("ignore rules", |stop| {
             ignore_rules::run(ignore_rules, store, stop)
         })
-        .with_worker("session monitor", |stop| session_check.run(stop))
-        .with_worker("outbox relay", |stop| outbox_relay.run(stop))
-        .with_worker("site limit", |stop| site_limit.run(stop))
-        .with_worker("erasure", |stop| erasure.run(stop))
-        .with_worker("location backfill", |stop| location_backfill.run(stop))
-        .with_worker("rollup", |stop| rollup.run(stop))
-        .with_worker("maintenance", move |stop| {
-            maintenance::run(background, retention, clock, stop)
-        });
+        .with_worker("session monitor", |stop| session_check.run(stop));
+    let app = jobs.add_to(app);
     let app = match verification_task {
         Some(task) => app.with_worker("crawler verification", |stop| task.run(stop)),
         None => app,
     };
     Ok(app.with_jwks(&config.service.keys, verifier)?)
+}
+
+/// The dependencies of the workers that do not serve requests.
+struct BackgroundJobs {
+    store: Store,
+    geo: GeoClient,
+    notifier: NotificationClient,
+    clock: Clock,
+    retention: RetentionPeriod,
+    max_new_sites_per_day: u32,
+}
+
+impl BackgroundJobs {
+    fn add_to(self, app: App) -> App {
+        let outbox_relay = OutboxRelay {
+            store: self.store.clone(),
+            notifier: self.notifier.clone(),
+            clock: self.clock.clone(),
+        };
+        let site_limit = SiteLimitNotifier {
+            store: self.store.clone(),
+            notifier: self.notifier.clone(),
+            clock: self.clock.clone(),
+            max_new_sites_per_day: self.max_new_sites_per_day,
+        };
+        let erasure = ErasureWorker {
+            store: self.store.clone(),
+            notifier: self.notifier,
+            clock: self.clock.clone(),
+        };
+        let location_backfill = LocationBackfill {
+            store: self.store.clone(),
+            geo: self.geo,
+            clock: self.clock.clone(),
+        };
+        let rollup = RollupWorker {
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+        };
+        app.with_worker("outbox relay", |stop| outbox_relay.run(stop))
+            .with_worker("site limit", |stop| site_limit.run(stop))
+            .with_worker("erasure", |stop| erasure.run(stop))
+            .with_worker("location backfill", |stop| location_backfill.run(stop))
+            .with_worker("rollup", |stop| rollup.run(stop))
+            .with_worker("maintenance", move |stop| {
+                maintenance::run(self.store, self.retention, self.clock, stop)
+            })
+    }
 }
 
 fn observe_recorder(recorder: &VisitRecorder) -> std::future::Ready<()> {
