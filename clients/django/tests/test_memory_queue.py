@@ -94,7 +94,7 @@ def test_a_queue_full_of_visits_that_share_nothing_keeps_its_bound() -> None:
     queue, peers, number = MemoryQueue(10_000), Peers(TrustedProxies()), 0
     tracemalloc.start()
     try:
-        while queue.add(capture_visit(unlike_others(number), Visit(None), 200, peers, None)):
+        while queue.add(capture_visit(unlike_others(number), Visit(), 200, peers, None)):
             number += 1
         gc.collect()
         taken, _ = tracemalloc.get_traced_memory()

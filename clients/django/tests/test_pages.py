@@ -137,7 +137,7 @@ def written(request: HttpRequest, visit: Visit, **own: object) -> dict[str, Any]
 
 
 def test_a_visit_is_written_the_same_each_time() -> None:
-    visit = Visit(None)
+    visit = Visit()
     request = RequestFactory().get("/caf\u00e9/?q=%C3%BC", headers={"Referer": "x" * 5000})
     payload = capture_visit(request, visit, 200, Peers(parsed().proxies), None)
     content = json.loads(payload.body)
@@ -148,7 +148,7 @@ def test_a_visit_is_written_the_same_each_time() -> None:
 
 
 def test_numbers_as_ids_are_told_as_texts() -> None:
-    visit = Visit(None)
+    visit = Visit()
     visit.user_id, visit.visitor_id = 42, 43  # type: ignore[assignment]
     request = RequestFactory().get("/")
     event = json.loads(write_event(request, visit, "seen", {}, Peers(parsed().proxies)))
@@ -161,7 +161,7 @@ def test_what_is_no_unicode_costs_no_batch() -> None:
     request.path = "/\udcff/"
     request.META["QUERY_STRING"] = "\udcff"
     request.META["HTTP_USER_AGENT"] = "\udcff"
-    payload = capture_visit(request, Visit(None), 200, Peers(parsed().proxies), None)
+    payload = capture_visit(request, Visit(), 200, Peers(parsed().proxies), None)
     assert json.loads(payload.body)["url"] == "http://testserver/%3F/??"
 
 
@@ -169,7 +169,7 @@ def test_no_visit_is_too_long_for_the_service() -> None:
     long = "\u00ff" * 9000
     headers = dict.fromkeys((*HEADERS, "referer", "user-agent"), long)
     request = RequestFactory().get(f"/{long}?{long}", headers=headers)
-    visit = Visit(None)
+    visit = Visit()
     visit.title = visit.user_id = visit.visitor_id = long
     visit.properties = {"text": "x" * 8000}
     payload = capture_visit(request, visit, 200, Peers(parsed().proxies), None)
@@ -181,10 +181,10 @@ def test_the_http_version_is_what_the_edge_saw() -> None:
     request = RequestFactory().get("/", headers={"X-Http-Version": "HTTP/2.0"})
     header = {"HTTP_VERSION_HEADER": "X-Http-Version"}
     behind = {"TRUSTED_PROXIES": "127.0.0.0/8"}
-    assert written(request, Visit(None))["http_version"] == "1.1"
-    assert written(request, Visit(None), **header)["http_version"] == "1.1"
-    assert written(request, Visit(None), **behind)["http_version"] is None
-    assert written(request, Visit(None), **header, **behind)["http_version"] == "2"
+    assert written(request, Visit())["http_version"] == "1.1"
+    assert written(request, Visit(), **header)["http_version"] == "1.1"
+    assert written(request, Visit(), **behind)["http_version"] is None
+    assert written(request, Visit(), **header, **behind)["http_version"] == "2"
 
 
 @pytest.mark.parametrize("value", [float("nan"), "x" * 9000, {1: {2, 3}, (1, 2): 3}])

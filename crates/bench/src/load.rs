@@ -45,7 +45,6 @@ pub fn post_request(path: &str, token: &str, body: &[u8]) -> Vec<u8> {
 }
 
 impl LoadGenerator {
-    /// `items_each` is the number of items in one request.
     #[must_use]
     pub fn new(port: u16, requests: Vec<Vec<u8>>, items_per_request: usize) -> Self {
         Self {

@@ -4,7 +4,8 @@
 
 use user_agent::RequestHeaders;
 
-use super::{BotRule, VisitSignals};
+use crate::rule::BotRule;
+use crate::signals::VisitSignals;
 
 /// Chromium sends `Sec-Fetch-*` over HTTPS since this version.
 const MIN_CHROMIUM_FETCH_METADATA: u32 = 80;
@@ -13,12 +14,12 @@ const MIN_CHROMIUM_CLIENT_HINTS: u32 = 90;
 /// Chromium before this version sends neither.
 const FIRST_CHROMIUM_FETCH_METADATA: u32 = 76;
 
-pub(super) fn evaluate(circumstances: &VisitSignals) -> Vec<BotRule> {
-    let Some(headers) = circumstances.headers else {
+pub(super) fn evaluate(signals: &VisitSignals) -> Vec<BotRule> {
+    let Some(headers) = signals.headers else {
         return vec![];
     };
-    let chromium = chromium_version(circumstances.user_agent);
-    let is_since = |version| circumstances.is_secure && chromium.is_some_and(|v| v >= version);
+    let chromium = chromium_version(signals.user_agent);
+    let is_since = |version| signals.is_secure && chromium.is_some_and(|v| v >= version);
     let lacks = |name| headers.get(name).is_none();
     let mode = headers.get("sec-fetch-mode");
     let rules = [
@@ -39,7 +40,7 @@ pub(super) fn evaluate(circumstances: &VisitSignals) -> Vec<BotRule> {
         ),
         (
             BotRule::ContradictingHeaders,
-            has_contradiction(circumstances.user_agent, chromium, headers),
+            has_contradiction(signals.user_agent, chromium, headers),
         ),
     ];
     let fired = rules.into_iter().filter(|(_, fires)| *fires);

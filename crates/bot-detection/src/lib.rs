@@ -1,15 +1,15 @@
 //! Whether a visitor is a bot: small rules, each with a weight; together a score with reasons.
 //!
-//! [`UserAgentRules`] judges the user agent, [`judge`] the whole visit: user agent, headers, path,
-//! referrer and network. [`behaviour`] judges the visits of a session. [`judge_again`] applies new
-//! rules to a stored visit; [`RULESET_VERSION`] says which rules a verdict comes from. The crate
-//! does no I/O.
+//! [`UserAgentRules`] evaluates the user agent; [`evaluate_visit`] the whole visit: user agent,
+//! headers, path, referrer and network. [`behaviour`] evaluates the visits of a session.
+//! [`reevaluate_visit`] applies new rules to a stored visit; [`RULESET_VERSION`] is stored with each
+//! verdict. The crate does no I/O.
 //!
 //! ```
-//! use bot_detection::{BotRule, UserAgentRules, VisitSignals, judge};
+//! use bot_detection::{BotRule, UserAgentRules, VisitSignals, evaluate_visit};
 //!
-//! let agent = UserAgentRules::new().judge("curl/8.5.0");
-//! let verdict = judge(&agent, &VisitSignals::default());
+//! let agent = UserAgentRules::new().evaluate("curl/8.5.0");
+//! let verdict = evaluate_visit(&agent, &VisitSignals::default());
 //! assert!(verdict.is_bot);
 //! assert_eq!(verdict.reasons, [BotRule::HttpTool]);
 //! ```
@@ -25,6 +25,7 @@ mod network;
 mod path;
 mod ranges;
 mod rule;
+mod signals;
 mod spam;
 mod syntax;
 
@@ -34,10 +35,8 @@ pub use headers::is_prefetch;
 pub use hosts::{crawler_domains, is_in_domains};
 pub use ranges::{CrawlerRanges, RangesError};
 pub use rule::{BotRule, RuleEvidence};
+pub use signals::VisitSignals;
 pub use spam::is_referrer_spam;
-
-use url::Url;
-use user_agent::RequestHeaders;
 
 /// The version of the rules, stored with each verdict. Increase it with every change of a rule or
 /// list.
@@ -79,26 +78,6 @@ pub struct BotVerdict {
     pub name: Option<String>,
     /// `None` for a person.
     pub category: Option<BotCategory>,
-}
-
-/// The input of the rules, apart from the [`UserAgentVerdict`].
-#[derive(Clone, Copy, Debug, Default)]
-pub struct VisitSignals<'a> {
-    /// Compared with the headers, which may contradict it.
-    pub user_agent: &'a str,
-    /// `None` if the client sent no headers with the visit.
-    pub headers: Option<&'a RequestHeaders>,
-    /// Whether the page was requested over HTTPS. Browsers send some headers only then.
-    pub is_secure: bool,
-    /// The path of the page.
-    pub path: &'a str,
-    pub referrer: Option<&'a Url>,
-    /// The AS number, if known.
-    pub asn: Option<u32>,
-    /// Whether the network is known to belong to a hosting provider.
-    pub is_hosting: bool,
-    /// Whether the address is known to hide its user (VPN, proxy, Tor).
-    pub is_anonymous: bool,
 }
 
 impl UserAgentRules {
@@ -196,12 +175,12 @@ impl BotVerdict {
 
 /// Applies all rules to a visit, except those about sessions and crawler verification.
 #[must_use]
-pub fn evaluate_visit(agent: &UserAgentVerdict, circumstances: &VisitSignals) -> BotVerdict {
+pub fn evaluate_visit(agent: &UserAgentVerdict, signals: &VisitSignals) -> BotVerdict {
     let mut reasons = agent.reasons.clone();
-    reasons.extend(headers::evaluate(circumstances));
-    reasons.extend(network::evaluate(circumstances));
-    reasons.extend(path::evaluate(circumstances.path));
-    let spam = circumstances.referrer.is_some_and(is_referrer_spam);
+    reasons.extend(headers::evaluate(signals));
+    reasons.extend(network::evaluate(signals));
+    reasons.extend(path::evaluate(signals.path));
+    let spam = signals.referrer.is_some_and(is_referrer_spam);
     reasons.extend(spam.then_some(BotRule::SpamReferrer));
     let category = agent.category.or_else(|| {
         let probes = reasons.contains(&BotRule::ProbePath);
@@ -215,7 +194,7 @@ pub fn evaluate_visit(agent: &UserAgentVerdict, circumstances: &VisitSignals) ->
 #[must_use]
 pub fn reevaluate_visit(
     agent: &UserAgentVerdict,
-    circumstances: &VisitSignals,
+    signals: &VisitSignals,
     before: &[BotRule],
 ) -> BotVerdict {
     let is_kept = |reason: &BotRule| {
@@ -225,7 +204,7 @@ pub fn reevaluate_visit(
             RuleEvidence::Headers | RuleEvidence::Address | RuleEvidence::Behaviour
         )
     };
-    evaluate_visit(agent, circumstances).with_rules(before.iter().copied().filter(is_kept))
+    evaluate_visit(agent, signals).with_rules(before.iter().copied().filter(is_kept))
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Rules about the network. People use VPNs in data centres too, so the network alone never makes a
 //! visit a bot's.
 
-use super::{BotRule, VisitSignals};
+use crate::rule::BotRule;
+use crate::signals::VisitSignals;
 
 /// AS numbers of hosting providers, from the databases of the regional registries (see
 /// `data/README.md`). Sorted.
@@ -69,12 +70,12 @@ const HOSTING_ASNS: [u32; 61] = [
     396_982, // Google Cloud
 ];
 
-pub(super) fn evaluate(circumstances: &VisitSignals) -> Vec<BotRule> {
+pub(super) fn evaluate(signals: &VisitSignals) -> Vec<BotRule> {
     let listed = |asn: u32| HOSTING_ASNS.binary_search(&asn).is_ok();
-    let is_hosting = circumstances.is_hosting || circumstances.asn.is_some_and(listed);
+    let is_hosting = signals.is_hosting || signals.asn.is_some_and(listed);
     let rules = [
         (BotRule::HostingNetwork, is_hosting),
-        (BotRule::AnonymousNetwork, circumstances.is_anonymous),
+        (BotRule::AnonymousNetwork, signals.is_anonymous),
     ];
     let fired = rules.into_iter().filter(|(_, fires)| *fires);
     fired.map(|(reason, _)| reason).collect()

@@ -113,8 +113,16 @@ impl BotRule {
         self.definition().3
     }
 
+    /// Also knows the codes that rules had in earlier versions, for files and rows written by them.
     #[must_use]
     pub fn from_code(code: &str) -> Option<Self> {
+        let code = match code {
+            "unlike_a_browser" => "malformed_user_agent",
+            "never_existed" => "impossible_version",
+            "strange_ending" => "unknown_suffix",
+            "crawler_pretender" => "spoofed_crawler",
+            current => current,
+        };
         Self::ALL.into_iter().find(|reason| reason.code() == code)
     }
 
@@ -127,13 +135,13 @@ impl BotRule {
             Self::HeadlessBrowser => ("headless_browser", 90, UserAgent, "the user agent says that a program drives the browser"),
             Self::BotWord => ("bot_word", 90, UserAgent, "the user agent contains a word of bots, such as bot, crawler or spider"),
             Self::ContactAddress => ("contact_address", 90, UserAgent, "the user agent contains a contact address"),
-            Self::MalformedUserAgent => ("unlike_a_browser", 60, UserAgent, "the user agent is malformed for a browser"),
+            Self::MalformedUserAgent => ("malformed_user_agent", 60, UserAgent, "the user agent is malformed for a browser"),
             Self::EmptyUserAgent => ("empty_user_agent", 100, UserAgent, "the user agent is missing"),
             Self::ShortUserAgent => ("short_user_agent", 60, UserAgent, "the user agent is too short for a browser"),
             Self::LongUserAgent => ("long_user_agent", 60, UserAgent, "the user agent is too long for a browser"),
-            Self::ImpossibleVersion => ("never_existed", 60, UserAgent, "this version of the browser or operating system was never released"),
+            Self::ImpossibleVersion => ("impossible_version", 60, UserAgent, "this version of the browser or operating system was never released"),
             Self::UnlikelyVersion => ("unlikely_version", 45, UserAgent, "the build number does not match the version of Chrome"),
-            Self::UnknownSuffix => ("strange_ending", 50, UserAgent, "the user agent of a desktop browser ends with a word without a version"),
+            Self::UnknownSuffix => ("unknown_suffix", 50, UserAgent, "the user agent of a desktop browser ends with a word without a version"),
             Self::NoAcceptLanguage => ("no_accept_language", 50, Headers, "the header Accept-Language is missing"),
             Self::NoAccept => ("no_accept", 30, Headers, "the header Accept is missing"),
             Self::AcceptsAnything => ("accepts_anything", 30, Headers, "Accept is */* although the request is for a page"),
@@ -152,7 +160,7 @@ impl BotRule {
             Self::SessionOfBot => ("session_of_bot", 100, Behaviour, "another visit shows that the session is a bot's"),
             Self::BrowserConfirmed => ("browser_confirmed", -20, Behaviour, "the page script reported that the page was visible for at least a second"),
             Self::VerifiedCrawler => ("verified_crawler", 100, Address, "the address belongs to the crawler that the user agent names"),
-            Self::SpoofedCrawler => ("crawler_pretender", 100, Address, "the address does not belong to the crawler that the user agent names"),
+            Self::SpoofedCrawler => ("spoofed_crawler", 100, Address, "the address does not belong to the crawler that the user agent names"),
         }
     }
 }

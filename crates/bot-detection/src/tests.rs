@@ -1,22 +1,24 @@
 use std::sync::LazyLock;
 
+use user_agent::RequestHeaders;
+
 use super::*;
 
-static JUDGE: LazyLock<UserAgentRules> = LazyLock::new(UserAgentRules::new);
+static RULES: LazyLock<UserAgentRules> = LazyLock::new(UserAgentRules::new);
 
 const FIREFOX: &str =
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:144.0) Gecko/20100101 Firefox/144.0";
 const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
 
 fn verdict(user_agent: &str, headers: Option<&RequestHeaders>) -> BotVerdict {
-    let circumstances = VisitSignals {
+    let signals = VisitSignals {
         user_agent,
         headers,
         is_secure: true,
         path: "/",
         ..VisitSignals::default()
     };
-    evaluate_visit(&JUDGE.evaluate(user_agent), &circumstances)
+    evaluate_visit(&RULES.evaluate(user_agent), &signals)
 }
 
 #[test]
@@ -187,14 +189,14 @@ fn headers_that_contradict_each_other_give_a_spoofed_browser_away() {
 #[test]
 fn a_network_alone_makes_nobody_a_bot_but_adds_to_other_signs() {
     let chrome = |headers: &RequestHeaders, asn| {
-        let circumstances = VisitSignals {
+        let signals = VisitSignals {
             user_agent: CHROME,
             headers: Some(headers),
             is_secure: true,
             asn: Some(asn),
             ..VisitSignals::default()
         };
-        evaluate_visit(&JUDGE.evaluate(CHROME), &circumstances)
+        evaluate_visit(&RULES.evaluate(CHROME), &signals)
     };
     let behind_vpn = RequestHeaders::from([
         ("accept", "text/html"),
@@ -215,11 +217,11 @@ fn a_network_alone_makes_nobody_a_bot_but_adds_to_other_signs() {
 #[test]
 fn probes_are_known_by_their_paths() {
     let at = |path| {
-        let circumstances = VisitSignals {
+        let signals = VisitSignals {
             path,
             ..VisitSignals::default()
         };
-        evaluate_visit(&JUDGE.evaluate(FIREFOX), &circumstances)
+        evaluate_visit(&RULES.evaluate(FIREFOX), &signals)
     };
     for path in [
         "/wp-login.php",
@@ -251,7 +253,7 @@ fn what_cannot_be_looked_at_again_is_kept() {
         BotRule::HostingNetwork,
         BotRule::HighRate,
     ];
-    let again = reevaluate_visit(&JUDGE.evaluate(FIREFOX), &VisitSignals::default(), &before);
+    let again = reevaluate_visit(&RULES.evaluate(FIREFOX), &VisitSignals::default(), &before);
     assert_eq!(again.reasons, [BotRule::Prefetch, BotRule::HighRate]);
     assert!(again.is_bot);
 }

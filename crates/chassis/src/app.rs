@@ -21,7 +21,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::health::HealthChecks;
 use crate::openapi::complete;
-use crate::request::{RequestObserver, observe_request};
+use crate::request_observer::{RequestObserver, observe_request};
 use crate::server::{self, ConnectionLimits};
 use crate::settings::KeyArgs;
 use crate::{Problem, http_client, jwks, metrics};

@@ -19,6 +19,7 @@ pub mod panics;
 pub mod problem;
 pub mod process;
 pub mod request;
+mod request_observer;
 pub mod request_slots;
 mod server;
 pub mod service_client;

@@ -36,7 +36,7 @@ impl PageLimit {
         i64::from(self.0) + 1
     }
 
-    /// Truncates the rows of a query with [`PageLimit::and_one`] to a page. Returns the cursor of
+    /// Truncates the rows of a query with [`PageLimit::with_lookahead`] to a page. Returns the cursor of
     /// the next page, if there is one.
     pub fn truncate_page<T>(self, items: &mut Vec<T>, id: impl Fn(&T) -> Uuid) -> Option<Uuid> {
         let more = items.len() > usize::from(self.0);

@@ -7,10 +7,11 @@
 //! client.
 
 mod activity;
+mod limits;
 mod stream;
 mod table;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -25,8 +26,9 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use activity::RequestGuard;
+pub use limits::ConnectionLimits;
 use stream::CountedStream;
-use table::{ConnectionSlot, ConnectionTable};
+use table::{ConnectionSlot, ConnectionTable, lock};
 
 /// Buffer size of an HTTP/1 connection. The head of a request must fit. The default of hyper is
 /// 400 kB.
@@ -53,33 +55,6 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// Pause after a failed accept, for example because no file descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Limits of the HTTP server.
-#[derive(Clone, Copy, Debug)]
-pub struct ConnectionLimits {
-    /// Maximum number of open connections.
-    pub max_connections: usize,
-    /// Maximum number of connections of one peer (an IPv4 address or an IPv6 /64). This is a large
-    /// share, because behind a proxy all connections come from a few addresses.
-    pub max_per_peer: usize,
-    /// A connection without requests, or whose client does not read the response, is closed after
-    /// this time.
-    pub idle_timeout: Duration,
-    /// Bound on the response bytes that clients have not read, for all connections together.
-    pub max_unread_bytes: u64,
-}
-
-impl Default for ConnectionLimits {
-    fn default() -> Self {
-        Self {
-            max_connections: 4_096,
-            max_per_peer: 3_072,
-            // Longer than the idle timeout of our own clients.
-            idle_timeout: Duration::from_secs(30),
-            max_unread_bytes: 67_108_864,
-        }
-    }
-}
 
 /// Serves until `shutdown`, then finishes the accepted requests.
 pub async fn serve(
@@ -196,8 +171,4 @@ async fn run_sweeps(table: &Mutex<ConnectionTable>, limits: ConnectionLimits) {
             );
         }
     }
-}
-
-fn lock(table: &Mutex<ConnectionTable>) -> MutexGuard<'_, ConnectionTable> {
-    table.lock().unwrap_or_else(PoisonError::into_inner)
 }

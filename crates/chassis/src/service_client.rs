@@ -55,13 +55,13 @@ impl ServiceClientError {
 }
 
 impl ServiceClient {
-    /// Creates a client for the service at `base`. Calls carry tokens of `minter` and time out
-    /// after `patience`.
+    /// Creates a client for the service at `base_url`. Calls carry tokens of `issuer` and time
+    /// out after `timeout`.
     #[must_use]
     pub fn new(
         http: reqwest::Client,
         base_url: Url,
-        minter: TokenIssuer,
+        issuer: TokenIssuer,
         timeout: Duration,
     ) -> Self {
         let breaker = Recloser::custom()
@@ -73,7 +73,7 @@ impl ServiceClient {
         Self {
             http,
             base_url,
-            token_issuer: minter.into(),
+            token_issuer: issuer.into(),
             timeout,
             breaker: AsyncRecloser::from(breaker),
         }

@@ -142,19 +142,19 @@ fn weak_or_missing_keys_stop_the_start() {
 }
 
 #[test]
-fn a_minter_keeps_its_token_until_it_is_nearly_over() {
+fn an_issuer_keeps_its_token_until_it_is_nearly_over() {
     let clock = Clock::manual(now());
     let keys = keyring(&[NEW_SECRET]);
-    let minter = TokenIssuer::new(
+    let issuer = TokenIssuer::new(
         keys.clone(),
         clock.clone(),
         "visitor-analytics",
         Scope::GeoRead,
     );
-    let first = minter.token().unwrap();
-    assert_eq!(minter.token().unwrap(), first);
+    let first = issuer.token().unwrap();
+    assert_eq!(issuer.token().unwrap(), first);
     clock.advance(TimeDelta::seconds(245));
-    let second = minter.token().unwrap();
+    let second = issuer.token().unwrap();
     assert_ne!(second, first);
     let claims = TokenVerifier::new(keys, "geo", clock)
         .verify(&second)

@@ -182,7 +182,7 @@ struct SessionShare {
 }
 
 impl SessionShare {
-    /// `begins` tells whether the first visit with the value is on the day.
+    /// `begins_on_day` tells whether the first visit with the value is on the day.
     fn new(begins_on_day: bool) -> Self {
         Self {
             begins_on_day,

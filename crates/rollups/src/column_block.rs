@@ -39,7 +39,7 @@ pub enum ColumnKind {
     Minute,
 }
 
-/// The bit of [`ColumnKind::Agent`] that marks a bot's visit.
+/// The bit of [`ColumnKind::UserAgent`] that marks a bot's visit.
 pub const BOT_FLAG: u32 = 1 << 31;
 
 impl ColumnKind {

@@ -38,7 +38,7 @@ impl Attribute {
         Some(Self::Dimension(dimension))
     }
 
-    /// Like [`Self::named`]; of `property:plan` also returns the property's name.
+    /// Like [`Self::from_name`]; of `property:plan` also returns the property's name.
     #[must_use]
     pub fn parse(name: &str) -> Option<(Self, Option<&str>)> {
         match name.strip_prefix("property:") {

@@ -1,7 +1,7 @@
 //! Scans column blocks: computes the metrics of the visits of a day that pass filters, grouped by
 //! an attribute.
 //!
-//! The metrics are defined as in [`super::fold`], restricted to the visits that pass: a session
+//! The metrics are defined as in [`super::aggregate`], restricted to the visits that pass: a session
 //! counts if its first visit that passes and has the value is in the period.
 
 use std::ops::Range;

@@ -30,12 +30,10 @@ use account::OsAccount;
 use binaries::PostgresBinaries;
 use data_dir::{ClusterLocation, ClusterLock};
 pub use error::PostgresError;
+use initialize::SUPERUSER;
 pub use parent_death::end_with_parent;
 use server::ServerProcess;
 use socket::SocketDir;
-
-/// Name of the superuser and of the only database.
-const SUPERUSER: &str = "tetralto";
 
 pub struct ClusterOptions {
     /// The data directory. It is created if missing. The lock file and the log are siblings:

@@ -8,7 +8,7 @@ mod services;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 
 use crate::cli::SystemArgs;
 use crate::postgres::{Cluster, ClusterOptions};
@@ -66,12 +66,7 @@ fn restart_if_exited(cluster: &mut Cluster) {
         Ok(false) => {}
         Ok(true) => tracing::warn!("PostgreSQL exited unexpectedly and was restarted"),
         Err(error) => {
-            tracing::error!(%error, "PostgreSQL exited and cannot be restarted; trying again")
+            tracing::error!(%error, "PostgreSQL exited and cannot be restarted; trying again");
         }
     }
-}
-
-/// Passes a secret as an argument to a service within this process; no other process sees it.
-fn secret_argument(name: &str, secret: &SecretString) -> String {
-    format!("--{name}={}", secret.expose_secret())
 }

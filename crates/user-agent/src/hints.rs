@@ -1,7 +1,8 @@
 //! Client hints (<https://wicg.github.io/ua-client-hints/>). Chromium's user agent is frozen to
 //! `Windows NT 10.0`, `Android 10; K` and `10_15_7`; the hints hold the real values.
 
-use super::{RequestHeaders, UserAgent};
+use crate::headers::RequestHeaders;
+use crate::user_agent::UserAgent;
 
 /// A longer `Sec-CH-UA-Model` is ignored.
 const MAX_MODEL_BYTES: usize = 64;

@@ -1,14 +1,14 @@
 //! What a user agent says about browser, system and device.
 //!
 //! The names come from the expressions of uap-core. Client hints, where a browser sends them,
-//! replace what the user agent hides. [`expressions`] searches hundreds of expressions in one pass;
+//! replace what the user agent hides. [`regex_set`] searches hundreds of expressions in one pass;
 //! bot detection uses it too. The crate does no I/O.
 //!
 //! ```
 //! use user_agent::{DeviceType, UserAgentParser};
 //!
 //! let parser = UserAgentParser::new();
-//! let agent = parser.read(
+//! let agent = parser.parse(
 //!     "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 \
 //!      (KHTML, like Gecko) Version/17.4 Mobile/15E148 Safari/604.1",
 //!     None,
@@ -19,35 +19,21 @@
 //! ```
 #![forbid(unsafe_code)]
 
-mod device;
+mod device_matcher;
+mod device_type;
 mod headers;
 mod hints;
 pub mod regex_set;
 mod regexes;
+mod user_agent;
 
-pub use device::DeviceType;
+pub use device_type::DeviceType;
 pub use headers::RequestHeaders;
 pub use hints::ClientHints;
 pub use regexes::{CandidateRegexes, RegexKind, RegexMatch, UserAgentRegexes};
+pub use user_agent::UserAgent;
 
-/// A parsed user agent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UserAgent {
-    /// The family, such as `Firefox`. For a bot, the name of the bot.
-    pub browser: Option<String>,
-    /// At most two components, such as `17.4`.
-    pub browser_version: Option<String>,
-    pub os: Option<String>,
-    /// At most two components, such as `17.4`.
-    pub os_version: Option<String>,
-    pub device_type: DeviceType,
-    /// The manufacturer, such as `Samsung`.
-    pub brand: Option<String>,
-    /// The model, such as `SM-G991B`.
-    pub model: Option<String>,
-    /// Whether client hints added or changed a value.
-    pub is_hinted: bool,
-}
+use device_matcher::DeviceMatcher;
 
 /// The rest of a longer user agent is ignored. Browsers send fewer bytes.
 const MAX_USER_AGENT_BYTES: usize = 400;
@@ -55,7 +41,7 @@ const MAX_USER_AGENT_BYTES: usize = 400;
 #[derive(Default)]
 pub struct UserAgentParser {
     regexes: UserAgentRegexes,
-    device_matcher: device::DeviceMatcher,
+    device_matcher: DeviceMatcher,
 }
 
 impl UserAgentParser {

@@ -5,7 +5,8 @@
 use std::path::Path;
 
 use common::clock::Clock;
-use geo::clients::{Databases, Locator};
+use geo::app::Locator;
+use geo::clients::LocalDatabases;
 use geo::domain::Language;
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
@@ -42,7 +43,7 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn load_and_ask(file: &Path) {
-    let Ok((databases, _)) = Databases::open(&[file.to_owned()], Path::new("nowhere")) else {
+    let Ok((databases, _)) = LocalDatabases::open(&[file.to_owned()], Path::new("nowhere")) else {
         return;
     };
     let locator = Locator::new(databases, None, None, Clock::system());

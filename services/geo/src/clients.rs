@@ -2,14 +2,14 @@
 
 mod databases;
 mod embedded;
-mod locator;
 pub mod maxmind;
 mod mmdb;
 mod record;
 pub mod updates;
 
+pub(crate) use databases::DatabaseSet;
 pub use databases::{DatabaseWatcher, LocalDatabases, OpenError};
-pub use locator::Locator;
+pub(crate) use embedded::EmbeddedDatabase;
 pub use maxmind::MaxMindWebService;
 pub use mmdb::DatabaseError;
 

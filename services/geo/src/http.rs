@@ -13,9 +13,7 @@ use common::jwt::{Scope, TokenVerifier};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::clients::Locator;
-
-pub use service_areas::ServiceAreas;
+use crate::app::{Locator, ServiceAreas};
 
 /// Returns all routes. Without `areas` the routes of service areas answer 503.
 pub fn router(

@@ -5,6 +5,7 @@
 //! the last resort, so that an installation without settings returns countries.
 #![forbid(unsafe_code)]
 
+pub mod app;
 pub mod clients;
 pub mod config;
 pub mod domain;
@@ -26,13 +27,11 @@ use futures::future::BoxFuture;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 
+use crate::app::{DatabaseBackups, DatabaseUpdater, Locator, ServiceAreas};
 use crate::clients::updates::DownloadDir;
-use crate::clients::{LocalDatabases, Locator, MaxMindWebService};
+use crate::clients::{LocalDatabases, MaxMindWebService};
 use crate::config::Config;
-use crate::http::ServiceAreas;
 use crate::store::Store;
-use crate::workers::area_cache::AreaCache;
-use crate::workers::updater::{DatabaseBackups, DatabaseUpdater};
 
 /// The name of the service, the audience of its tokens, and its schema in the database.
 pub const SERVICE_NAME: &str = "geo";
@@ -67,7 +66,7 @@ pub fn build_with_pool(
     let store = pool.map(|pool| Store::new(pool.clone()));
     let updater = database_updater(config, store.as_ref(), &clock)?;
     let health = health_checks(locator.clone(), web, updater.clone(), clock.clone());
-    let areas = store.map(|store| service_areas(store, &clock));
+    let areas = store.map(|store| ServiceAreas::new(store, clock.clone()));
     let health = health.with_optional_check("service-areas", service_areas_check(pool));
     let health = match pool {
         Some(pool) => add_database_checks(health, pool),
@@ -82,7 +81,9 @@ pub fn build_with_pool(
         None => app,
     };
     let app = match areas {
-        Some(areas) => app.with_worker("service-areas", |stop| areas.cache.run(stop)),
+        Some(areas) => app.with_worker("service-areas", move |stop| {
+            workers::service_areas::run(areas.cache(), stop)
+        }),
         None => app,
     };
     let interval = Duration::from_millis(config.updates.geoip_watch_interval);
@@ -90,7 +91,7 @@ pub fn build_with_pool(
         workers::watcher::run(watch, interval, stop)
     });
     let app = match updater {
-        Some(updater) => app.with_worker("updater", |stop| updater.run(stop)),
+        Some(updater) => app.with_worker("updater", |stop| workers::updater::run(updater, stop)),
         None => app,
     };
     Ok(app.with_jwks(keys, verifier)?)
@@ -104,14 +105,6 @@ pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     };
     database::migrate(&pool, SERVICE_NAME, migrator()).await?;
     Ok(())
-}
-
-fn service_areas(store: Store, clock: &Clock) -> ServiceAreas {
-    ServiceAreas {
-        cache: Arc::new(AreaCache::new(store.clone())),
-        store,
-        clock: clock.clone(),
-    }
 }
 
 fn add_database_checks(health: HealthChecks, pool: &PgPool) -> HealthChecks {
@@ -143,13 +136,13 @@ fn database_updater(
     store: Option<&Store>,
     clock: &Clock,
 ) -> reqwest::Result<Option<Arc<DatabaseUpdater>>> {
-    let folder = DownloadDir::new(config.updates.data_dir());
+    let Some(publisher) = config.publisher() else {
+        return Ok(None);
+    };
+    let download_dir = DownloadDir::new(config.updates.data_dir());
     let store = store.filter(|_| config.updates.has_postgres_backups());
-    let copies = store.cloned().map(DatabaseBackups::new);
-    let publisher = config.publisher();
-    let updater =
-        publisher.map(|publisher| DatabaseUpdater::new(publisher, folder, copies, clock.clone()));
-    updater.transpose()
+    let backups = store.cloned().map(DatabaseBackups::new);
+    DatabaseUpdater::new(publisher, download_dir, backups, clock.clone()).map(Some)
 }
 
 fn health_checks(

@@ -34,3 +34,9 @@ pub(crate) const METRICS: [MetricDescription; 6] = [
         "Number of enabled service areas in memory.",
     ),
 ];
+
+/// Counts a check for a newer database.
+pub(crate) fn count_update(edition: &str, outcome: &'static str) {
+    let edition = edition.to_owned();
+    metrics::counter!("geo_updates_total", "edition" => edition, "outcome" => outcome).increment(1);
+}

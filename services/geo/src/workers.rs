@@ -1,5 +1,5 @@
-//! Background tasks.
+//! Background loops.
 
-pub mod area_cache;
+pub mod service_areas;
 pub mod updater;
 pub mod watcher;

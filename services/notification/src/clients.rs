@@ -1,9 +1,11 @@
 //! Clients of the providers, one file each, behind the trait [`Provider`]; and the log.
 
 pub mod body;
+pub mod callback_keys;
 pub mod discord;
 pub mod email;
 pub mod fcm;
+pub mod form;
 pub mod http_result;
 pub mod log;
 pub mod ntfy;

@@ -12,14 +12,18 @@ use clap::{Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 use url::Url;
 
-use crate::clients::twilio::{TwilioSender, TwilioSettings as Twilio};
-use crate::clients::vonage::VonageSettings as Vonage;
-use crate::domain::delivery_plan::DefaultRecipient;
+use crate::clients::callback_keys::CallbackKeys;
+use crate::clients::twilio::{TwilioSender, TwilioSettings};
+use crate::clients::vonage::VonageSettings;
 use crate::domain::phone::PhoneNumber;
+use crate::domain::recipient::DefaultRecipient;
 
 pub use self::channel_limits::ChannelLimitArgs;
 pub use self::channels::ChannelArgs;
 pub use self::daily_limits::DailyLimitArgs;
+
+/// The name of the service, the audience of its tokens, and its schema in the database.
+pub const SERVICE_NAME: &str = "notification";
 
 // Flattened groups have no doc comment: clap would print it as the description of the program.
 /// Notification service: decides by rules whom to notify, and delivers the messages.
@@ -183,17 +187,6 @@ impl Config {
     }
 }
 
-/// The keys that verify callbacks of providers.
-#[derive(Clone, Debug, Default)]
-pub struct CallbackKeys {
-    /// The URL of this service on the internet, which is part of Twilio's signatures.
-    pub public_url: Option<Url>,
-    /// The auth token of the Twilio account.
-    pub twilio_auth_token: Option<SecretString>,
-    /// Vonage's signature secret.
-    pub vonage_signature_secret: Option<SecretString>,
-}
-
 impl Config {
     #[must_use]
     pub fn callback_keys(&self) -> CallbackKeys {
@@ -228,12 +221,12 @@ impl SmsArgs {
     }
 
     /// Vonage's settings; `None` if Vonage is not a provider.
-    pub fn vonage_settings(&self) -> Result<Option<Vonage>, ConfigError> {
+    pub fn vonage_settings(&self) -> Result<Option<VonageSettings>, ConfigError> {
         if !self.providers().contains(&SmsProvider::Vonage) {
             return Ok(None);
         }
         let missing = ConfigError::MissingForVonage;
-        Ok(Some(Vonage {
+        Ok(Some(VonageSettings {
             base_url: self.vonage_base_url.clone(),
             reports_url: self.vonage_reports_url.clone(),
             api_key: self
@@ -251,14 +244,14 @@ impl SmsArgs {
     }
 
     /// Twilio's settings; `None` if Twilio is not a provider.
-    pub fn twilio_settings(&self) -> Result<Option<Twilio>, ConfigError> {
+    pub fn twilio_settings(&self) -> Result<Option<TwilioSettings>, ConfigError> {
         if !self.providers().contains(&SmsProvider::Twilio) {
             return Ok(None);
         }
         let secret = self.sms_api_key.clone();
         let account = self.twilio_account_sid.clone();
         let from = self.sms_from.as_deref();
-        Ok(Some(Twilio {
+        Ok(Some(TwilioSettings {
             base_url: self.twilio_base_url.clone(),
             account_sid: account.ok_or(ConfigError::MissingForTwilio("TWILIO_ACCOUNT_SID"))?,
             api_key: self.twilio_api_key_sid.clone(),

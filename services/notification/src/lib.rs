@@ -7,9 +7,11 @@
 //! each.
 #![forbid(unsafe_code)]
 
+pub mod app;
 pub mod clients;
 pub mod config;
 pub mod domain;
+mod health;
 pub mod http;
 mod metrics;
 mod providers;
@@ -18,45 +20,37 @@ pub mod workers;
 
 use std::sync::Arc;
 
-use chassis::database::DatabaseCheck;
-use chassis::health::{CheckResult, HealthChecks};
-use chassis::metrics::observe_oldest_transaction;
 use chassis::{App, database};
 use chrono::TimeDelta;
 use common::clock::Clock;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 
+use crate::app::acceptance::NotificationAcceptor;
+use crate::app::daily_limiter::DailyLimiter;
+use crate::app::intake::Intake;
+use crate::app::queue_signal::QueueSignal;
+use crate::app::routing_cache::RoutingCache;
+use crate::app::rule_engine::RuleEngine;
+use crate::app::rule_failures::RuleFailureCounter;
+use crate::app::sender::{ChannelSender, GuardedProvider};
+use crate::app::service_notices::ServiceNotices;
 use crate::clients::log;
 use crate::config::Config;
+pub use crate::config::SERVICE_NAME;
 use crate::domain::backoff::JitterFn;
 use crate::domain::channel_address::Channel;
 use crate::domain::token_bucket::ChannelLimits;
-use crate::http::rule_engine::RuleEngine;
 use crate::providers::ChannelProviders;
+pub use crate::store::MIGRATOR;
 use crate::store::{accept, queue};
-use crate::workers::daily_limiter::DailyLimiter;
 use crate::workers::digest_worker::DigestWorker;
-use crate::workers::intake::Intake;
-use crate::workers::queue_signal::QueueSignal;
-use crate::workers::routing_cache::RoutingCache;
-use crate::workers::rule_failures::RuleFailureCounter;
+use crate::workers::dispatcher::Dispatcher;
+use crate::workers::intake_writer::IntakeWriter;
+use crate::workers::log_dispatcher::LogDispatcher;
+use crate::workers::maintenance::MaintenanceWorker;
+use crate::workers::rule_disabler::RuleDisabler;
 use crate::workers::scheduler::Scheduler;
-use crate::workers::sender::{ChannelSender, GuardedProvider};
-use crate::workers::service_notices::ServiceNotices;
-use crate::workers::{
-    dispatcher::Dispatcher, log_dispatcher::LogDispatcher, maintenance::MaintenanceWorker,
-};
-
-/// The name of the service, the audience of its tokens, and its schema in the database.
-pub const SERVICE_NAME: &str = "notification";
-
-pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/notification");
-
-/// `/health` is degraded if a delivery is overdue by more than this.
-const DEGRADED_AFTER: TimeDelta = TimeDelta::seconds(60);
-/// Bounds the time of counting for health and metrics: 20 ms for this number.
-const MAX_COUNTED_DELIVERIES: i64 = 100_000;
 
 /// The migrations of the schema, for [`database::migrate`].
 #[must_use]
@@ -79,18 +73,18 @@ pub fn build_with(
 ) -> anyhow::Result<App> {
     let keys = &config.service.keys;
     let verifier = keys.verifier(SERVICE_NAME, &clock)?;
-    let wake = QueueSignal::default();
+    let queue_signal = QueueSignal::default();
     let vapid = providers::vapid_signer(config)?;
-    let vault = providers::secret_box(config)?;
-    let providers = ChannelProviders::new(config, &clock, vapid.as_ref(), &vault)?;
-    let shelf = RoutingCache::new(pool.clone());
-    let defaults = Arc::new(config.sms.default_recipient()?);
+    let secret_box = providers::secret_box(config)?;
+    let providers = ChannelProviders::new(config, &clock, vapid.as_ref(), &secret_box)?;
+    let routing_cache = RoutingCache::new(pool.clone());
+    let default_recipient = Arc::new(config.sms.default_recipient()?);
     let notices = ServiceNotices {
         pool: pool.clone(),
         clock: clock.clone(),
-        routing_cache: shelf.clone(),
-        default_recipient: defaults.clone(),
-        queue_signal: wake.clone(),
+        routing_cache: routing_cache.clone(),
+        default_recipient: default_recipient.clone(),
+        queue_signal: queue_signal.clone(),
     };
     let limiter = DailyLimiter {
         limits: config.limits.daily_limits()?,
@@ -98,72 +92,83 @@ pub fn build_with(
         clock: clock.clone(),
         notices: notices.clone(),
     };
-    let (failures, switch) =
-        RuleFailureCounter::new(pool.clone(), clock.clone(), shelf.clone(), notices);
+    let (rule_failures, failing_rules) = RuleFailureCounter::new();
+    let rule_disabler = RuleDisabler {
+        pool: pool.clone(),
+        clock: clock.clone(),
+        routing_cache: routing_cache.clone(),
+        notices,
+        receiver: failing_rules,
+    };
     let digests = DigestWorker {
         pool: pool.clone(),
         clock: clock.clone(),
-        routing_cache: shelf.clone(),
-        default_recipient: defaults.clone(),
-        failures: failures.clone(),
-        queue_signal: wake.clone(),
+        routing_cache: routing_cache.clone(),
+        default_recipient: default_recipient.clone(),
+        failures: rule_failures.clone(),
+        queue_signal: queue_signal.clone(),
     };
     let scheduler = Scheduler {
         pool: pool.clone(),
         clock: clock.clone(),
-        queue_signal: wake.clone(),
-        routing_cache: shelf.clone(),
+        queue_signal: queue_signal.clone(),
+        routing_cache: routing_cache.clone(),
     };
-    let (accept_lane, lane) = (
-        accept::key_lookup_pool(&pool),
-        queue::key_lookup_pool(&pool),
-    );
-    let (accepter, writer) = Intake::new(accept_lane.clone(), clock.clone());
+    let accept_pool = accept::key_lookup_pool(&pool);
+    let queue_pool = queue::key_lookup_pool(&pool);
+    let (intake, intake_receiver) = Intake::new();
+    let intake_writer = IntakeWriter {
+        pool: accept_pool.clone(),
+        clock: clock.clone(),
+        receiver: intake_receiver,
+    };
     let state = http::AppState {
         pool: pool.clone(),
         clock: clock.clone(),
-        default_recipient: defaults,
+        default_recipient,
         vapid,
-        secret_box: vault.clone(),
+        secret_box: secret_box.clone(),
         callback_keys: Arc::new(config.callback_keys()),
-        routing_cache: shelf.clone(),
-        intake: accepter,
-        rule_failures: failures,
+        routing_cache: routing_cache.clone(),
+        acceptor: NotificationAcceptor {
+            pool: pool.clone(),
+            intake,
+            queue_signal: queue_signal.clone(),
+        },
+        rule_failures,
         rule_engine: RuleEngine::default(),
-        queue_signal: wake.clone(),
+        queue_signal: queue_signal.clone(),
     };
     let api = http::router(state, &verifier);
-    let health = health_checks(&pool, &clock, &shelf, sms_provider_names(&providers));
-    let health = add_pool_gauges(health, [&pool, &accept_lane, &lane]);
+    let sms = sms_provider_names(&providers);
+    let health = health::health_checks(&pool, &clock, &routing_cache, sms);
+    let health = health::add_pool_gauges(health, [&pool, &accept_pool, &queue_pool]);
     chassis::metrics::describe(&metrics::METRICS);
     let about = "Decides by rules whom to notify, and delivers the messages.";
-    let mut app = App::new(SERVICE_NAME, about, api, health, clock.clone())
+    let app = App::new(SERVICE_NAME, about, api, health, clock.clone())
         .with_startup_check(database::reject_transaction_pooler(pool.clone()));
     let channels = ChannelContext {
-        pool: lane.clone(),
+        pool: queue_pool.clone(),
         clock: clock.clone(),
-        queue_signal: wake,
+        queue_signal,
         limiter,
         channel_limits: config.flow.channel_limits()?,
         jitter,
     };
-    for (channel, providers) in providers.0 {
-        app = channels.add_worker(app, channel, providers);
-    }
-    let app = app
-        .with_worker("accept", |stop| writer.run(stop))
+    let app = channels
+        .add_workers(app, providers)
+        .with_worker("accept", |stop| intake_writer.run(stop))
         .with_worker("scheduler", |stop| scheduler.run(stop))
-        .with_worker("broken rules", |stop| switch.run(stop))
+        .with_worker("broken rules", |stop| rule_disabler.run(stop))
         .with_worker("digests", |stop| digests.run(stop));
-    let kept = config.notification_retention_days;
-    let upkeep = MaintenanceWorker {
+    let maintenance = MaintenanceWorker {
         pool,
-        key_lookup_pool: lane,
+        key_lookup_pool: queue_pool,
         clock,
-        retention: TimeDelta::days(kept.into()),
-        secret_box: vault,
+        retention: TimeDelta::days(config.notification_retention_days.into()),
+        secret_box,
     };
-    let app = app.with_worker("upkeep", |stop| upkeep.run(stop));
+    let app = app.with_worker("upkeep", |stop| maintenance.run(stop));
     Ok(app.with_jwks(keys, verifier)?)
 }
 
@@ -178,22 +183,28 @@ struct ChannelContext {
 }
 
 impl ChannelContext {
+    fn add_workers(&self, app: App, providers: ChannelProviders) -> App {
+        providers.0.into_iter().fold(app, |app, (channel, own)| {
+            self.add_worker(app, channel, own)
+        })
+    }
+
     /// Adds the worker of a channel. Without providers, messages are printed to the log.
     fn add_worker(&self, app: App, channel: Channel, providers: Vec<GuardedProvider>) -> App {
-        let (pool, clock, wake) = (
+        let (pool, clock, queue_signal) = (
             self.pool.clone(),
             self.clock.clone(),
             self.queue_signal.clone(),
         );
         let name = channel.as_str();
         if providers.is_empty() {
-            let teller = LogDispatcher {
+            let dispatcher = LogDispatcher {
                 channel,
                 pool,
                 clock,
-                queue_signal: wake,
+                queue_signal,
             };
-            return app.with_worker(name, |stop| teller.run(stop));
+            return app.with_worker(name, |stop| dispatcher.run(stop));
         }
         let own = self.channel_limits.iter().find(|(own, _)| *own == channel);
         let dispatcher = Dispatcher {
@@ -203,10 +214,10 @@ impl ChannelContext {
                 pool: pool.clone(),
                 clock: clock.clone(),
             }),
-            limits: own.map(|(_, flow)| *flow).unwrap_or_default(),
+            limits: own.map(|(_, limits)| *limits).unwrap_or_default(),
             pool,
             clock,
-            queue_signal: wake,
+            queue_signal,
             limiter: self.limiter.clone(),
             jitter: self.jitter,
         };
@@ -217,7 +228,7 @@ impl ChannelContext {
 /// The names of the SMS providers, for `/health`.
 fn sms_provider_names(providers: &ChannelProviders) -> String {
     let sms = providers.of(Channel::Sms);
-    let names: Vec<_> = sms.iter().map(|asked| asked.provider.name()).collect();
+    let names: Vec<_> = sms.iter().map(|guarded| guarded.provider.name()).collect();
     if names.is_empty() {
         log::PROVIDER_NAME.to_owned()
     } else {
@@ -230,75 +241,6 @@ pub async fn migrate(config: &Config) -> anyhow::Result<()> {
     let pool = config.database.pool(SERVICE_NAME)?;
     database::migrate(&pool, SERVICE_NAME, migrator()).await?;
     Ok(())
-}
-
-fn health_checks(pool: &PgPool, clock: &Clock, shelf: &RoutingCache, sms: String) -> HealthChecks {
-    let newest = database::newest_version(&MIGRATOR);
-    let database = DatabaseCheck::new(pool, SERVICE_NAME, newest);
-    let (of_clock, of_transactions) = (pool.clone(), pool.clone());
-    let (pool, clock, shelf) = (pool.clone(), clock.clone(), shelf.clone());
-    HealthChecks::default()
-        .with_collector(move || observe_oldest_transaction(SERVICE_NAME, of_transactions.clone()))
-        .with_check("clock", move || {
-            // Compares the system clock, even if the service runs on a manual clock.
-            database::check_clock_skew(of_clock.clone(), Clock::system())
-        })
-        .with_check("database", move || database.clone().run())
-        .with_check("delivery", move || {
-            check_delivery(pool.clone(), clock.clone())
-        })
-        .with_check("rules", move || std::future::ready(check_rules(&shelf)))
-        .with_check("sms", move || {
-            std::future::ready(CheckResult::ok(sms.clone()))
-        })
-}
-
-/// The check of rules that are not applied: disabled after failures, or unreadable.
-fn check_rules(shelf: &RoutingCache) -> CheckResult {
-    let unfollowed = shelf.unusable_rules();
-    match &unfollowed[..] {
-        [] => CheckResult::ok("all active rules are applied"),
-        [first, ..] => CheckResult::degraded(format!(
-            "{} not applied; {}: {}",
-            unfollowed.len(),
-            first.rule_id,
-            first.reason
-        )),
-    }
-}
-
-/// Adds the gauges of the pools. Two pools are for a single kind of statement each.
-fn add_pool_gauges(health: HealthChecks, [main, accept, queue]: [&PgPool; 3]) -> HealthChecks {
-    health
-        .with_pool(SERVICE_NAME, "main", main)
-        .with_pool(SERVICE_NAME, "accept", accept)
-        .with_pool(SERVICE_NAME, "queue", queue)
-}
-
-async fn check_delivery(pool: PgPool, clock: Clock) -> CheckResult {
-    match store::delivery::queue_depth(&pool, MAX_COUNTED_DELIVERIES).await {
-        Ok(depth) => {
-            let late = depth.overdue_by(clock.now());
-            let waiting = depth.waiting;
-            ::metrics::gauge!("notification_queue_depth").set(waiting as f64);
-            ::metrics::gauge!("notification_oldest_due_seconds").set(late.as_seconds_f64());
-            let more = if waiting == MAX_COUNTED_DELIVERIES {
-                " or more"
-            } else {
-                ""
-            };
-            let detail = format!(
-                "{waiting}{more} waiting, oldest overdue by {} s",
-                late.num_seconds()
-            );
-            if late > DEGRADED_AFTER {
-                CheckResult::degraded(detail)
-            } else {
-                CheckResult::ok(detail)
-            }
-        }
-        Err(_) => CheckResult::degraded("the delivery queue cannot be read"),
-    }
 }
 
 /// Returns a number from 0 (inclusive) to 1 (exclusive).

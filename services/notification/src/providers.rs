@@ -7,7 +7,7 @@ use chassis::http_client;
 use common::clock::Clock;
 use secrecy::ExposeSecret as _;
 
-use crate::SERVICE_NAME;
+use crate::app::sender::GuardedProvider;
 use crate::clients::Provider;
 use crate::clients::discord::DiscordProvider;
 use crate::clients::email::EmailProvider;
@@ -19,12 +19,11 @@ use crate::clients::telegram::TelegramProvider;
 use crate::clients::twilio::TwilioProvider;
 use crate::clients::vonage::VonageProvider;
 use crate::clients::web_push::WebPushProvider;
+use crate::clients::web_push::vapid::VapidSigner;
 use crate::clients::webhook::WebhookProvider;
-use crate::config::{Config, SmsProvider};
+use crate::config::{Config, SERVICE_NAME, SmsProvider};
 use crate::domain::channel_address::Channel;
 use crate::domain::secret_box::SecretBox;
-use crate::domain::web_push::VapidSigner;
-use crate::workers::sender::GuardedProvider;
 
 /// The providers of each channel in the order they are tried; empty if messages are printed to the
 /// log.

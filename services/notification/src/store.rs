@@ -21,6 +21,10 @@ pub mod schedule;
 pub mod suppression;
 pub mod window_counter;
 
+use sqlx::migrate::Migrator;
+
+pub static MIGRATOR: Migrator = sqlx::migrate!("../../migrations/notification");
+
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("database: {0}")]

@@ -14,7 +14,7 @@ from django.http.response import HttpResponseBase
 
 from tetralto_visits import config, users
 from tetralto_visits.recorder import Recorder
-from tetralto_visits.visit import Visit
+from tetralto_visits.tracking import start_visit
 
 _log = logging.getLogger("tetralto_visits")
 
@@ -46,7 +46,7 @@ class VisitMiddleware:
         """Get the response, then record the visit."""
         if self._is_async:
             return self._answer_async(request)
-        visit = request.visit = Visit(self._recorder)  # type: ignore[attr-defined]
+        visit = start_visit(request, self._recorder)
         response: HttpResponseBase = self._get_response(request)
         recorder = self._recorder
         if recorder is not None and recorder.should_record(request, response, visit):
@@ -56,7 +56,7 @@ class VisitMiddleware:
         return response
 
     async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
-        visit = request.visit = Visit(self._recorder)  # type: ignore[attr-defined]
+        visit = start_visit(request, self._recorder)
         response: HttpResponseBase = await self._get_response(request)
         recorder = self._recorder
         if recorder is not None and recorder.should_record(request, response, visit):

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from tetralto_visits.rate_limit import RateLimiter
 from tetralto_visits.recorder import Recorder
-from tetralto_visits.visit import Visit
+from tetralto_visits.tracking import recorder_of
 
 _MAX_REPORT_BYTES = 512
 _MAX_VISIT_AGE_SECONDS = 24 * 3600
@@ -65,8 +65,7 @@ def script(request: HttpRequest) -> HttpResponse:
 @require_POST
 def engagement(request: HttpRequest) -> HttpResponse:
     """Receive a report and forward it. Returns 204 even if forwarding fails later."""
-    visit: Visit | None = getattr(request, "visit", None)
-    recorder = visit.recorder if visit else None
+    recorder = recorder_of(request)
     if recorder is None:
         return _response(204)
     if not _is_same_origin(request):

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from os import urandom
 from time import perf_counter, time_ns
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tetralto_visits.ids import uuid7
-
-if TYPE_CHECKING:
-    from django.http import HttpRequest
-
-    from tetralto_visits.recorder import Recorder
 
 
 class Visit:
@@ -21,7 +16,6 @@ class Visit:
     """
 
     __slots__ = (
-        "_recorder",
         "_started",
         "at_ns",
         "entropy",
@@ -33,8 +27,7 @@ class Visit:
         "visitor_id",
     )
 
-    def __init__(self, recorder: Recorder | None) -> None:
-        self._recorder = recorder
+    def __init__(self) -> None:
         self._started = perf_counter()
         self.at_ns = time_ns()
         """Time of the request, Unix time in nanoseconds."""
@@ -58,11 +51,6 @@ class Visit:
         return uuid7(self.at_ns, self.entropy)
 
     @property
-    def recorder(self) -> Recorder | None:
-        """The recorder; ``None`` if tracking is off."""
-        return self._recorder
-
-    @property
     def elapsed_ms(self) -> float:
         """Duration of the request so far, in milliseconds."""
         return (perf_counter() - self._started) * 1000
@@ -70,13 +58,3 @@ class Visit:
     def skip(self) -> None:
         """Do not record this visit."""
         self.is_skipped = True
-
-
-def track(request: HttpRequest, event_type: str, metadata: dict[str, Any] | None = None) -> None:
-    """Record an event: ``track(request, "quote_requested", {"rooms": 3})``.
-
-    Never waits and never raises. Does nothing if tracking is off or not allowed.
-    """
-    visit: Visit | None = getattr(request, "visit", None)
-    if visit is not None and visit.recorder is not None:
-        visit.recorder.event(request, visit, event_type, metadata or {})

@@ -8,7 +8,6 @@ use std::{
 };
 
 use super::{
-    SUPERUSER,
     account::OsAccount,
     binaries::PostgresBinaries,
     data_dir::sibling,
@@ -16,6 +15,9 @@ use super::{
     server::postgres_command,
     socket::create_private_dir,
 };
+
+/// Name of the superuser and of the only database.
+pub const SUPERUSER: &str = "tetralto";
 
 /// With the collation `C`, text compares by bytes, as in Rust. This character type makes `lower`
 /// and `upper` work for letters beyond ASCII.

@@ -3,7 +3,6 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 
-use super::services::TOKEN_DAYS;
 use crate::postgres::Cluster;
 
 pub struct StartupBanner<'a> {
@@ -14,6 +13,8 @@ pub struct StartupBanner<'a> {
     pub stand_ins: Vec<String>,
     /// A token with every scope.
     pub token: &'a str,
+    /// Days until the token expires.
+    pub token_days: i64,
     pub data_dir: &'a Path,
 }
 
@@ -53,13 +54,14 @@ impl StartupBanner<'_> {
             let line = |text: &String| format!("  {text}\n");
             self.stand_ins.iter().map(line).collect()
         };
+        let days = self.token_days;
         let token = if with_token {
             format!(
-                "Token (all scopes, valid for {TOKEN_DAYS} days; also in {file})\n  {}\n",
+                "Token (all scopes, valid for {days} days; also in {file})\n  {}\n",
                 self.token
             )
         } else {
-            format!("Token (all scopes, valid for {TOKEN_DAYS} days)\n  saved to {file}\n")
+            format!("Token (all scopes, valid for {days} days)\n  saved to {file}\n")
         };
         format!(
             r#"
@@ -95,6 +97,7 @@ mod tests {
             database: "PostgreSQL",
             stand_ins: vec!["SMS: printed".into()],
             token: "a.b.c",
+            token_days: 365,
             data_dir: Path::new("./data"),
         };
         assert!(banner.text(true).contains("\n  a.b.c\n"));

@@ -7,14 +7,14 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::banner::StartupBanner;
-use super::{data_folder, secret_argument};
+use super::data_folder;
 use crate::cli::SystemArgs;
 use crate::token;
 use common::clock::Clock;
 use common::jwt::{Keyring, Scope};
 
 /// Days until the token in the data folder expires. Each start writes a new token.
-pub const TOKEN_DAYS: i64 = 365;
+const TOKEN_DAYS: i64 = 365;
 
 pub struct ServiceRunner {
     pub args: SystemArgs,
@@ -126,6 +126,7 @@ impl ServiceRunner {
             database: &self.database,
             stand_ins: stand_ins.chain(configs.notification.stand_ins()).collect(),
             token: token.expose_secret(),
+            token_days: TOKEN_DAYS,
             data_dir: &self.args.data_dir,
         }
         .print();
@@ -141,4 +142,9 @@ impl ServiceRunner {
 
 fn port(listener: &TcpListener) -> anyhow::Result<u16> {
     Ok(listener.local_addr()?.port())
+}
+
+/// Passes a secret as an argument to a service within this process; no other process sees it.
+fn secret_argument(name: &str, secret: &SecretString) -> String {
+    format!("--{name}={}", secret.expose_secret())
 }

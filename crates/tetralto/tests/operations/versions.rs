@@ -9,6 +9,9 @@ use sqlx::migrate::Migrator;
 
 use crate::running::services;
 
+/// The first half of the SHA-256 of `spoofed_crawler` and the byte 254.
+const RULE_CODE_KEY: &str = "30c8b1f6-3f6c-bf56-b266-786a3af9ee84";
+
 /// The migrations of the previous version.
 fn previous_migrations(migrator: &Migrator) -> Migrator {
     let last = newest_version(migrator);
@@ -54,4 +57,56 @@ async fn a_clock_that_differs_from_the_databases_is_told(pool: PgPool) {
     let behind = skew(-600).await;
     assert_eq!(behind.status, HealthStatus::Degraded);
     assert!(behind.detail.contains("behind"), "{}", behind.detail);
+}
+
+#[sqlx::test(migrations = false)]
+async fn stored_codes_of_bot_rules_are_renamed(pool: PgPool) {
+    let migrator = visitor_analytics::migrator();
+    let known = migrator.iter().filter(|known| known.version < 30);
+    let older = Migrator::with_migrations(known.cloned().collect());
+    migrate(&pool, visitor_analytics::SCHEMA_NAME, older)
+        .await
+        .unwrap();
+    for statement in [
+        "insert into visitor_analytics.verdict (key, is_bot, score, reasons, ruleset)
+         values (gen_random_uuid(), true, 90, '{no_accept,never_existed,strange_ending}', 4),
+                (gen_random_uuid(), false, 0, '{}', 4)",
+        "insert into visitor_analytics.rollup_value (key, text)
+         values (gen_random_uuid(), 'crawler_pretender'), (gen_random_uuid(), '/never_existed')",
+        r#"insert into visitor_analytics.segment (id, name, filters, created_at) values
+           (gen_random_uuid(), 'a', '{"bot_reason": ["!unlike_a_browser", "no_accept"]}', now()),
+           (gen_random_uuid(), 'b', '{"page": ["never_existed"]}', now())"#,
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    migrate(&pool, visitor_analytics::SCHEMA_NAME, migrator)
+        .await
+        .unwrap();
+    let texts = async |query: &'static str| {
+        let rows: Vec<String> = sqlx::query_scalar(query).fetch_all(&pool).await.unwrap();
+        rows
+    };
+    assert_eq!(
+        texts("select reasons::text from visitor_analytics.verdict order by score").await,
+        ["{}", "{no_accept,impossible_version,unknown_suffix}"]
+    );
+    assert_eq!(
+        texts("select text from visitor_analytics.rollup_value order by text collate \"C\"").await,
+        ["/never_existed", "spoofed_crawler"]
+    );
+    // The key that the program computes for the text.
+    assert_eq!(
+        texts(
+            "select key::text from visitor_analytics.rollup_value where text = 'spoofed_crawler'"
+        )
+        .await,
+        [RULE_CODE_KEY]
+    );
+    assert_eq!(
+        texts("select filters::text from visitor_analytics.segment order by name").await,
+        [
+            r#"{"bot_reason": ["!malformed_user_agent", "no_accept"]}"#,
+            r#"{"page": ["never_existed"]}"#
+        ]
+    );
 }

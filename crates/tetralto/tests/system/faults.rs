@@ -119,7 +119,7 @@ async fn check_visits_and_messages(system: &RunningSystem, twilio: &TwilioStub, 
     wait_for("an empty outbox", async || {
         let health = crate::running::json(system.get(1, "/health")).await;
         let detail = health["checks"]["outbox"]["detail"].as_str()?.to_owned();
-        detail.starts_with("0 waiting").then_some(())
+        detail.starts_with("0 announcements pending").then_some(())
     })
     .await;
     assert_eq!(twilio.messages().len(), sent);

@@ -154,7 +154,7 @@ async fn a_thousand_real_page_views() {
     wait_for("an empty outbox", async || {
         let health = answer(system.get(1, "/health")).await;
         let outbox = health["checks"]["outbox"]["detail"].as_str()?.to_owned();
-        outbox.starts_with("0 waiting").then_some(())
+        outbox.starts_with("0 announcements pending").then_some(())
     })
     .await;
     assert_eq!(system.visits().await, visits);

@@ -8,7 +8,8 @@ use axum::routing::get;
 use axum::{Json, Router};
 use common::clock::Clock;
 use common::geo::Location;
-use geo::clients::{LocalDatabases, Locator};
+use geo::app::Locator;
+use geo::clients::LocalDatabases;
 use geo::domain::Language;
 use serde::Deserialize;
 

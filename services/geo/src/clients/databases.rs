@@ -26,7 +26,7 @@ pub struct LocalDatabases(RwLock<Arc<DatabaseSet>>);
 
 /// A snapshot of the local databases, in the order in which they are queried.
 #[derive(Default)]
-pub(super) struct DatabaseSet {
+pub(crate) struct DatabaseSet {
     databases: Vec<Arc<MmdbDatabase>>,
     /// Descriptions of files that could not be loaded.
     errors: Vec<String>,
@@ -63,7 +63,7 @@ impl LocalDatabases {
         Ok((databases, watch))
     }
 
-    pub(super) fn snapshot(&self) -> Arc<DatabaseSet> {
+    pub(crate) fn snapshot(&self) -> Arc<DatabaseSet> {
         let current = self.0.read().unwrap_or_else(PoisonError::into_inner);
         current.clone()
     }
@@ -80,7 +80,7 @@ impl LocalDatabases {
 impl DatabaseSet {
     /// Each database fills the fields that earlier databases left empty. The location is valid for
     /// the narrowest of their networks.
-    pub(super) fn fill(&self, ip: IpAddr, language: Language, to: &mut Location) {
+    pub(crate) fn fill(&self, ip: IpAddr, language: Language, to: &mut Location) {
         if self.databases.is_empty() {
             return;
         }
@@ -103,7 +103,7 @@ impl DatabaseSet {
     }
 
     /// The check for `/health`; `more` describes the embedded database.
-    pub(super) fn health(&self, now: DateTime<Utc>, more: String) -> CheckResult {
+    pub(crate) fn health(&self, now: DateTime<Utc>, more: String) -> CheckResult {
         let mut worries = self.errors.clone();
         let mut names = vec![];
         for database in &self.databases {

@@ -14,16 +14,16 @@ const DATABASE_NAME: &str = "IPFire";
 /// The date of the export in `tor-geoip-db` 0.1.1.
 const BUILD_DATE: &str = "2026-09-23";
 
-pub(super) struct EmbeddedDatabase(Arc<GeoipDb>);
+pub(crate) struct EmbeddedDatabase(Arc<GeoipDb>);
 
 impl EmbeddedDatabase {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(GeoipDb::new_embedded())
     }
 
     /// Fills the country and the fields that depend on it. Pseudo-countries, such as `EU` for
     /// networks in several European countries, are ignored.
-    pub(super) fn fill(&self, ip: IpAddr, location: &mut Location) {
+    pub(crate) fn fill(&self, ip: IpAddr, location: &mut Location) {
         let code = self.0.lookup_country_code(ip).map(CountryCode::get);
         let known = code.and_then(|code| Some((code, countries::find(code)?)));
         let Some((code, country)) = known else {
@@ -42,7 +42,7 @@ impl EmbeddedDatabase {
         });
     }
 
-    pub(super) fn description() -> String {
+    pub(crate) fn description() -> String {
         format!("{DATABASE_NAME} (embedded, countries only, {BUILD_DATE}, CC BY-SA 4.0)")
     }
 }

@@ -12,14 +12,13 @@ use common::clock::Clock;
 use common::geo::LocationSource;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
-use secrecy::SecretString;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SetOnce};
 use tokio::time::{Instant, timeout_at};
-use url::Url;
 
+pub(crate) use self::client::WebLookupResult;
+pub use self::client::WebServiceSettings;
 use self::client::{WEB_SERVICE, WebServiceClient};
 use super::count_lookup;
-use super::record::WebServiceRecord;
 use crate::domain::{BudgetState, RequestBudget, UpstreamError};
 
 const PROVIDER: &str = "maxmind";
@@ -33,17 +32,6 @@ const MAX_CONCURRENT_REQUESTS: usize = 8;
 /// Lookups that are sent or wait to be sent.
 const MAX_PENDING_LOOKUPS: usize = 1_000;
 
-#[derive(Clone, Debug)]
-pub struct WebServiceSettings {
-    pub account_id: u32,
-    /// The license key of the account.
-    pub api_key: SecretString,
-    /// Such as `https://geolite.info`; only scheme, host and port are used.
-    pub host: Url,
-    /// Maximum number of lookups per day (UTC).
-    pub daily_lookups: u32,
-}
-
 /// A client of MaxMind's web service with cache and budget.
 pub struct MaxMindWebService {
     client: WebServiceClient,
@@ -55,16 +43,9 @@ pub struct MaxMindWebService {
     pending_slots: Arc<Semaphore>,
 }
 
-pub(super) enum WebLookupResult {
-    Found(Box<WebServiceRecord>),
-    NotFound,
-    /// The address is reserved and has no location.
-    Reserved,
-}
-
 /// A lookup that was started. It runs to completion even if nobody waits for it.
 #[derive(Clone)]
-pub(super) struct WebLookup {
+pub(crate) struct WebLookup {
     started_at: DateTime<Utc>,
     /// `None` if the lookup failed.
     result: Arc<SetOnce<Option<WebLookupResult>>>,
@@ -72,7 +53,7 @@ pub(super) struct WebLookup {
 
 impl WebLookup {
     /// Waits for the result; `None` after the deadline or if the lookup failed.
-    pub(super) async fn wait(&self, deadline: Instant) -> Option<&WebLookupResult> {
+    pub(crate) async fn wait(&self, deadline: Instant) -> Option<&WebLookupResult> {
         timeout_at(deadline, self.result.wait())
             .await
             .ok()?
@@ -103,7 +84,7 @@ impl MaxMindWebService {
     }
 
     /// Starts a lookup, or joins a pending or cached one; `None` if no request is allowed now.
-    pub(super) fn start(self: &Arc<Self>, ip: IpAddr) -> Option<WebLookup> {
+    pub(crate) fn start(self: &Arc<Self>, ip: IpAddr) -> Option<WebLookup> {
         let now = self.clock.now();
         if let Some(lookup) = self.cache.get(&ip).filter(|lookup| !lookup.is_expired(now)) {
             count_lookup(PROVIDER, "cached");
@@ -169,7 +150,7 @@ impl MaxMindWebService {
         }
     }
 
-    pub(super) fn source() -> LocationSource {
+    pub(crate) fn source() -> LocationSource {
         LocationSource {
             provider: PROVIDER.into(),
             database: WEB_SERVICE.into(),
@@ -201,16 +182,6 @@ impl MaxMindWebService {
 
     fn budget(&self) -> MutexGuard<'_, RequestBudget> {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl WebLookupResult {
-    fn outcome(&self) -> &'static str {
-        match self {
-            Self::Found(_) => "found",
-            Self::NotFound => "not_found",
-            Self::Reserved => "reserved",
-        }
     }
 }
 

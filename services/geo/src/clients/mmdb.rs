@@ -1,5 +1,6 @@
 //! Databases in MaxMind's format (<https://maxmind.github.io/MaxMind-DB/>).
 
+mod error;
 mod file;
 mod layout;
 
@@ -9,8 +10,9 @@ use std::path::Path;
 use chrono::{DateTime, Utc};
 use common::geo::{Location, LocationSource};
 use ipnetwork::IpNetwork;
-use maxminddb::{MaxMindDbError, Reader};
+use maxminddb::Reader;
 
+pub use self::error::DatabaseError;
 use self::layout::RecordLayout;
 use super::record::{
     EnglishNames, FlatRecord, LocalizedNames, NetworkRecord, PlaceRecord, deny_anonymity_flags,
@@ -25,18 +27,6 @@ pub(super) struct MmdbDatabase {
     built_at: DateTime<Utc>,
     /// An absent anonymity flag means false in this database.
     absent_flag_is_false: bool,
-}
-
-/// A file is not a usable database.
-#[derive(Debug, thiserror::Error)]
-pub enum DatabaseError {
-    #[error("cannot be read: {0}")]
-    Unreadable(#[from] std::io::Error),
-    /// It is damaged or has another format.
-    #[error("not a valid .mmdb database: {0}")]
-    Invalid(#[from] MaxMindDbError),
-    #[error("a {0} database contains no locations or networks")]
-    UnsupportedType(String),
 }
 
 impl MmdbDatabase {

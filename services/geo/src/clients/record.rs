@@ -12,7 +12,7 @@ pub(super) use names::{EnglishNames, LocalizedNames};
 pub(super) use network::{NetworkRecord, deny_anonymity_flags};
 pub(super) use places::PlaceRecord;
 
-pub(super) type WebServiceRecord = PlaceRecord<String, LocalizedNames<String>>;
+pub(crate) type WebServiceRecord = PlaceRecord<String, LocalizedNames<String>>;
 
 /// Sets `field` if it is empty.
 fn set_if_none<T>(field: &mut Option<T>, value: impl FnOnce() -> Option<T>) {

@@ -90,7 +90,7 @@ struct BudgetPause {
 }
 
 impl RequestBudget {
-    /// `daily` is the number of requests per day (UTC).
+    /// `daily_limit` is the number of requests per day (UTC).
     #[must_use]
     pub fn new(daily_limit: u32, now: DateTime<Utc>) -> Self {
         Self {

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::error;
 use super::service_areas::{AreasState, require_areas};
-use crate::clients::Locator;
+use crate::app::Locator;
 use crate::domain::Language;
 use crate::domain::areas::{
     self, CoordinateOutOfRange, CountryCode, GeoPoint, Place, PostalCode, RegionCode,
@@ -94,7 +94,7 @@ pub(super) async fn check(
     State((shared, locator)): State<(AreasState, Arc<Locator>)>,
     Query(asked): Query<AreaCheckParams>,
 ) -> Result<Answer<AreaCheckResponse>, Problem> {
-    let index = require_areas(shared)?.cache.index();
+    let index = require_areas(shared)?.index();
     let index = index.ok_or_else(error::areas_not_loaded)?;
     let (place, location) = match asked.into_place()? {
         CheckedPlace::Place(place) => (place, None),

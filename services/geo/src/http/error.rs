@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use chassis::Problem;
 use common::geo::ItemError;
 
+use crate::app::ServiceAreaError;
 use crate::domain::LocateError;
 use crate::domain::areas::InvalidServiceArea;
 use crate::store::{StoreError, WriteError};
@@ -33,7 +34,7 @@ pub(super) fn item_error(error: LocateError) -> ItemError {
     }
 }
 
-pub(super) fn invalid_area(invalid: &InvalidServiceArea) -> Problem {
+fn invalid_area(invalid: &InvalidServiceArea) -> Problem {
     Problem::invalid(invalid.field(), invalid.code(), invalid.to_string())
 }
 
@@ -60,7 +61,15 @@ pub(super) fn store_problem(error: &StoreError) -> Problem {
     }
 }
 
-pub(super) fn write_problem(error: &WriteError) -> Problem {
+pub(super) fn change_problem(error: &ServiceAreaError) -> Problem {
+    match error {
+        ServiceAreaError::Invalid(error) => invalid_area(error),
+        ServiceAreaError::Write(error) => write_problem(error),
+        ServiceAreaError::Aborted(error) => Problem::internal(error),
+    }
+}
+
+fn write_problem(error: &WriteError) -> Problem {
     let (field, code) = match error {
         WriteError::Store(error) => return store_problem(error),
         WriteError::TooManyAreas => ("body", "TOO_MANY_SERVICE_AREAS"),

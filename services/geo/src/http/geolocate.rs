@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::error;
 use super::fields::{FieldSelection, GeolocateParams, SelectedLocation};
-use crate::clients::Locator;
+use crate::app::Locator;
 use crate::domain::LocateError;
 
 /// The approximate size of a location in JSON, to allocate response bodies.

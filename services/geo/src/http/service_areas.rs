@@ -1,7 +1,5 @@
 //! `/service-areas`
 
-use std::sync::Arc;
-
 use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
@@ -9,26 +7,17 @@ use chassis::Problem;
 use chassis::extract::{Json, Path, Query};
 use chassis::page::{Page, PageLimit};
 use chrono::{DateTime, Utc};
-use common::clock::Clock;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::error;
+use crate::app::ServiceAreas;
 use crate::domain::areas::ServiceAreaSpec;
-use crate::store::{ServiceArea, Store, ValidatedArea};
-use crate::workers::area_cache::AreaCache;
+use crate::store::ServiceArea;
 
 /// `None` if there is no database.
 pub(super) type AreasState = Option<ServiceAreas>;
-
-/// The service areas in the database and in memory.
-#[derive(Clone)]
-pub struct ServiceAreas {
-    pub store: Store,
-    pub cache: Arc<AreaCache>,
-    pub clock: Clock,
-}
 
 /// A stored service area.
 #[derive(Serialize, ToSchema)]
@@ -77,10 +66,7 @@ pub(super) async fn list(
     Query(asked): Query<ServiceAreaListParams>,
 ) -> Result<Answer<Page<ServiceAreaResponse>>, Problem> {
     let areas = require_areas(shared)?;
-    let found = areas
-        .store
-        .list_areas(asked.cursor, asked.limit.with_lookahead())
-        .await;
+    let found = areas.list(asked.cursor, asked.limit.with_lookahead()).await;
     let mut found = found.map_err(|error| error::store_problem(&error))?;
     let next_cursor = asked.limit.truncate_page(&mut found, |area| area.id);
     let data = found.into_iter().map(Into::into).collect();
@@ -111,17 +97,8 @@ pub(super) async fn create(
     Problem,
 > {
     let areas = require_areas(shared)?;
-    let (draft, vertices) = validate(draft).await?;
-    let now = areas.clock.now();
-    let new = ValidatedArea {
-        id: Clock::new_id_at(now),
-        spec: &draft,
-        vertices,
-        now,
-    };
-    let kept = areas.store.create_area(&new).await;
-    let kept = kept.map_err(|error| error::write_problem(&error))?;
-    areas.refresh().await;
+    let kept = areas.create(draft).await;
+    let kept = kept.map_err(|error| error::change_problem(&error))?;
     let location = [(header::LOCATION, format!("/service-areas/{}", kept.id))];
     Ok((StatusCode::CREATED, location, Answer(kept.into())))
 }
@@ -139,9 +116,9 @@ pub(super) async fn get(
     State(shared): State<AreasState>,
     Path(id): Path<Uuid>,
 ) -> Result<Answer<ServiceAreaResponse>, Problem> {
-    let found = require_areas(shared)?.store.get_areas(&[id]).await;
+    let found = require_areas(shared)?.get(id).await;
     let found = found.map_err(|error| error::store_problem(&error))?;
-    let found = found.into_iter().next().ok_or_else(area_not_found)?;
+    let found = found.ok_or_else(area_not_found)?;
     Ok(Answer(found.into()))
 }
 
@@ -162,17 +139,9 @@ pub(super) async fn replace(
     Json(draft): Json<ServiceAreaSpec>,
 ) -> Result<Answer<ServiceAreaResponse>, Problem> {
     let areas = require_areas(shared)?;
-    let (draft, vertices) = validate(draft).await?;
-    let new = ValidatedArea {
-        id,
-        spec: &draft,
-        vertices,
-        now: areas.clock.now(),
-    };
-    let kept = areas.store.replace_area(&new).await;
-    let kept = kept.map_err(|error| error::write_problem(&error))?;
+    let kept = areas.replace(id, draft).await;
+    let kept = kept.map_err(|error| error::change_problem(&error))?;
     let kept = kept.ok_or_else(area_not_found)?;
-    areas.refresh().await;
     Ok(Answer(kept.into()))
 }
 
@@ -189,38 +158,15 @@ pub(super) async fn delete(
     State(shared): State<AreasState>,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
-    let areas = require_areas(shared)?;
-    let deleted = areas.store.delete_area(id).await;
+    let deleted = require_areas(shared)?.delete(id).await;
     if !deleted.map_err(|error| error::store_problem(&error))? {
         return Err(area_not_found());
     }
-    areas.refresh().await;
     Ok(StatusCode::NO_CONTENT)
-}
-
-impl ServiceAreas {
-    /// Refreshes the areas in memory after a change. The change is stored already: if this fails,
-    /// the follower retries within two seconds.
-    async fn refresh(&self) {
-        if let Err(error) = self.cache.refresh().await {
-            tracing::warn!(%error, "service areas were not reloaded after a change; retrying soon");
-        }
-    }
 }
 
 pub(super) fn require_areas(shared: AreasState) -> Result<ServiceAreas, Problem> {
     shared.ok_or_else(error::no_database)
-}
-
-/// Validates on a blocking thread: a large geometry takes up to a second.
-async fn validate(draft: ServiceAreaSpec) -> Result<(ServiceAreaSpec, usize), Problem> {
-    let draft = draft.normalized();
-    let check = tokio::task::spawn_blocking(move || {
-        let vertices = draft.compile()?.vertices();
-        Ok((draft, vertices))
-    });
-    let checked = check.await.map_err(|error| Problem::internal(&error))?;
-    checked.map_err(|invalid| error::invalid_area(&invalid))
 }
 
 fn area_not_found() -> Problem {

@@ -30,7 +30,7 @@ pub struct ServiceArea {
 #[derive(Clone, Copy, Debug)]
 pub struct ValidatedArea<'a> {
     pub id: Uuid,
-    /// Must have passed [`ServiceAreaSpec::check`].
+    /// Must have passed [`ServiceAreaSpec::compile`].
     pub spec: &'a ServiceAreaSpec,
     /// The number of positions of the geometry.
     pub vertices: usize,

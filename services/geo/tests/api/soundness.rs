@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use common::geo::Location;
-use geo::clients::{LocalDatabases, Locator};
+use geo::app::Locator;
+use geo::clients::LocalDatabases;
 use geo::domain::Language;
 
 use crate::support::database;

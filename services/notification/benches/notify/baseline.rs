@@ -8,7 +8,6 @@ use axum::{Json, Router};
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use common::notification::NotifyRequest;
-use sqlx::types::Json as Document;
 use sqlx::{Connection as _, PgConnection};
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -85,7 +84,12 @@ async fn commit_batches(mut connection: PgConnection, mut waiting: mpsc::Receive
             .bind(ids())
             .bind(ids())
             .bind(batch.iter().map(|b| b.event.as_str()).collect::<Vec<_>>())
-            .bind(batch.iter().map(|b| Document(&b.data)).collect::<Vec<_>>())
+            .bind(
+                batch
+                    .iter()
+                    .map(|b| sqlx::types::Json(&b.data))
+                    .collect::<Vec<_>>(),
+            )
             .bind(now);
         insert.execute(&mut connection).await.unwrap();
         for done in done {

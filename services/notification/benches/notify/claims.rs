@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 use bench::{CpuTime, LoadResult, parent_pid};
 use common::clock::Clock;
 use notification::domain::attempt::{
-    ClaimedDelivery, CompletedAttempt, NextState, SendOutcome as Sent, SendResult,
-    UnknownOutcomePolicy,
+    ClaimedDelivery, CompletedAttempt, NextState, SendOutcome, SendResult, UnknownOutcomePolicy,
 };
 use notification::domain::channel_address::Channel;
 use notification::store::queue::{self, AttemptOutcome};
@@ -100,7 +99,7 @@ fn sent_outcome(delivery: ClaimedDelivery) -> AttemptOutcome {
         latency_ms: 1,
         provider: "bench",
         unknown_outcome_policy: UnknownOutcomePolicy::GiveUp,
-        result: SendResult::new(Sent::Sent, None),
+        result: SendResult::new(SendOutcome::Sent, None),
         delivery,
     };
     AttemptOutcome {

@@ -1,5 +1,7 @@
 //! Email over SMTP (RFC 5321).
 
+mod reply;
+
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -10,9 +12,9 @@ use lettre::transport::smtp::{Error, PoolConfig};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use url::Url;
 
+use self::reply::classify_reply;
 use super::Provider;
 use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult};
-use crate::domain::smtp::classify_reply;
 
 /// Applies to each command of a session.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(15);

@@ -2,7 +2,7 @@
 //! needs no lease and no retry.
 
 use crate::domain::channel_address::{Channel, ChannelAddress};
-use crate::store::queue::LogDelivery;
+use crate::domain::log_delivery::LogDelivery;
 
 /// The name in the API and the database.
 pub const PROVIDER_NAME: &str = "log";

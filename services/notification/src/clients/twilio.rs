@@ -1,5 +1,8 @@
 //! Twilio Messages resource: <https://www.twilio.com/docs/messaging/api/message-resource>.
 
+pub mod callback;
+mod error_code;
+
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,10 +13,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
 
+use self::error_code::classify_error;
 use super::{Provider, body, http_result};
 use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult, UnknownOutcomePolicy};
 use crate::domain::phone::PhoneNumber;
-use crate::domain::twilio::classify_error;
 
 const MAX_RESPONSE_BYTES: usize = 1 << 20;
 /// Messages per lookup. Only the first page, with the newest messages, is read.

@@ -1,6 +1,9 @@
 //! Vonage SMS API (<https://developer.vonage.com/en/api/sms>), and Reports API for lookups
 //! (<https://developer.vonage.com/en/api/reports>).
 
+pub mod callback;
+mod status;
+
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -12,10 +15,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
 
+use self::status::classify_status;
 use super::{Provider, body, http_result};
 use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult, UnknownOutcomePolicy};
 use crate::domain::sms::SmsEncoding;
-use crate::domain::vonage::classify_status;
 
 const MAX_RESPONSE_BYTES: usize = 1 << 18;
 /// Tolerated difference from Vonage's clock.

@@ -1,5 +1,8 @@
 //! Web Push to browsers (RFC 8030).
 
+pub mod encryption;
+pub mod vapid;
+
 use std::sync::Arc;
 
 use aws_lc_rs::agreement::{ECDH_P256, PrivateKey};
@@ -9,12 +12,11 @@ use futures::future::BoxFuture;
 use serde_json::json;
 use url::Url;
 
+use self::encryption::{InvalidPushKeys, MAX_PAYLOAD_BYTES, PushEncryptionKeys};
+use self::vapid::VapidSigner;
 use super::public_http_client::PublicHttpClient;
 use super::{Provider, http_result};
 use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult};
-use crate::domain::web_push::{
-    InvalidPushKeys, MAX_PAYLOAD_BYTES, PushEncryptionKeys, VapidSigner,
-};
 
 /// How long a push service keeps a message for a browser that is offline.
 const TTL_SECONDS: &str = "86400";

@@ -1,5 +1,7 @@
 //! Webhooks according to Standard Webhooks: <https://www.standardwebhooks.com>.
 
+pub mod signature;
+
 use std::sync::Arc;
 
 use common::clock::Clock;
@@ -7,11 +9,11 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde_json::json;
 
+use self::signature::signature_header;
 use super::public_http_client::PublicHttpClient;
 use super::{Provider, http_result};
 use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult, UnknownOutcomePolicy};
 use crate::domain::secret_box::SecretBox;
-use crate::domain::webhook::signature_header;
 
 pub struct WebhookProvider {
     pub http: PublicHttpClient,

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
-use common::notification::{NotificationStatus, Priority};
+use common::notification::NotificationStatus;
 use uuid::Uuid;
 
 use super::delivery_plan::{DeliveryPlan, PlannedDelivery};
@@ -152,15 +152,5 @@ impl Notification {
                 Some(reason.unwrap_or_else(|| "no rule matches".into()))
             }
         }
-    }
-}
-
-#[must_use]
-pub const fn priority_name(priority: Priority) -> &'static str {
-    match priority {
-        Priority::Low => "low",
-        Priority::Normal => "normal",
-        Priority::High => "high",
-        Priority::Urgent => "urgent",
     }
 }

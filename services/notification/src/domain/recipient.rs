@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::channel_address::{ChannelAddress, InvalidAddress};
+use super::phone::PhoneNumber;
 use super::recipient_ref::{MAX_RECIPIENT_NAME_CHARS, is_recipient_name};
 
 /// Bounds the addresses and the groups of a recipient.
@@ -40,6 +41,22 @@ pub struct Recipient {
     pub time_zone: Option<Tz>,
     /// For templates.
     pub language: Option<String>,
+}
+
+/// The recipient of notifications and rules that name no other.
+#[derive(Clone, Debug, Default)]
+pub struct DefaultRecipient {
+    /// Receives text messages. Without a phone, messages go to the log.
+    pub phone: Option<PhoneNumber>,
+}
+
+impl DefaultRecipient {
+    /// Returns the phone, or the log.
+    #[must_use]
+    pub fn address(&self) -> ChannelAddress {
+        let phone = self.phone.clone().map(ChannelAddress::from);
+        phone.unwrap_or_else(ChannelAddress::log)
+    }
 }
 
 /// Why a recipient is refused. A number is the index in the list.

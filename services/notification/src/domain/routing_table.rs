@@ -7,8 +7,7 @@ use chrono_tz::Tz;
 use uuid::Uuid;
 
 use super::channel_address::ChannelAddress;
-use super::delivery_plan::DefaultRecipient;
-use super::recipient::Recipient;
+use super::recipient::{DefaultRecipient, Recipient};
 use super::recipient_ref::RecipientRef;
 use super::rule::Rule;
 

@@ -2,7 +2,9 @@
 //! and filters. Templates cannot create values, so the cost of rendering is bounded.
 
 mod check;
+mod error;
 mod filters;
+mod limits;
 #[cfg(test)]
 mod tests;
 
@@ -10,14 +12,15 @@ use std::io;
 
 use chassis::panics::catch_panic;
 use minijinja::value::{Serde, Value};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind};
+use minijinja::{AutoEscape, Environment, Error};
 use serde::Serialize;
 use serde_json::Map;
 
+pub use self::error::{RenderError, TemplateError};
 use self::filters::{TextBudget, add_filters, add_tests};
+use self::limits::MAX_OUTPUT_BYTES;
+pub use self::limits::MAX_TEMPLATE_CHARS;
 
-pub const MAX_TEMPLATE_CHARS: usize = 10_000;
-const MAX_OUTPUT_BYTES: usize = 65_536;
 const MAX_RENDER_STEPS: u64 = 20_000;
 /// Steps that a template always may take, however large the data are.
 const MIN_RENDER_STEPS: u64 = 400;
@@ -27,27 +30,6 @@ const RENDER_BUDGET_BYTES: u64 = 500_000_000;
 /// Counted for each value in addition to its text: comparing two numbers takes about as long as
 /// comparing this many bytes of text.
 const VALUE_OVERHEAD_BYTES: u64 = 32;
-
-/// Why a template is refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TemplateError {
-    #[error("the template must have at most {MAX_TEMPLATE_CHARS} characters")]
-    TooLong,
-    #[error("line {line}: {message}")]
-    Syntax {
-        /// Starts at 1.
-        line: usize,
-        message: String,
-    },
-    /// The template contains a construct whose cost cannot be bounded.
-    #[error("the template must not contain {0}; templates support output, `for`, `if` and filters")]
-    Unsupported(String),
-}
-
-/// Why rendering failed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct RenderError(String);
 
 /// The variables of templates.
 #[derive(Clone, Debug, Serialize)]
@@ -195,8 +177,4 @@ impl io::Write for BoundedWriter {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-fn invalid_operation(detail: &'static str) -> Error {
-    Error::new(ErrorKind::InvalidOperation, detail)
 }

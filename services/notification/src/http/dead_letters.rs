@@ -1,6 +1,5 @@
 //! `/dead-letters`: deliveries that failed for good.
 
-use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::Problem;
@@ -11,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{AppState, error};
+use super::error;
+use super::state::AppState;
 use crate::store::dead_letter;
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -70,12 +70,12 @@ pub(super) struct DeadLetterResponse {
 pub(super) async fn list(
     State(shared): State<AppState>,
     Query(asked): Query<DeadLetterListParams>,
-) -> Result<Answer<Page<DeadLetterResponse>>, Problem> {
+) -> Result<axum::Json<Page<DeadLetterResponse>>, Problem> {
     let limit = asked.limit;
     let mut rows = dead_letter::list(&shared.pool, asked.cursor, limit.with_lookahead()).await?;
     let next_cursor = limit.truncate_page(&mut rows, |row| row.id);
     let data = rows.into_iter().map(DeadLetterResponse::from).collect();
-    Ok(Answer(Page { data, next_cursor }))
+    Ok(axum::Json(Page { data, next_cursor }))
 }
 
 const MAX_REQUEUED_PER_REQUEST: i64 = 10_000;
@@ -89,16 +89,16 @@ pub(super) struct RetryRequest {
     #[serde(default)]
     event: Option<String>,
     /// Only dead letters on this channel.
-    #[serde(default, deserialize_with = "super::deserialize_channel")]
+    #[serde(default, deserialize_with = "super::deserialize::channel")]
     channel: Option<String>,
     /// Only dead letters whose last attempt used this provider.
     #[serde(default)]
     provider: Option<String>,
     /// Only dead letters accepted at or after this time (RFC 3339).
-    #[serde(default, deserialize_with = "super::deserialize_timestamp")]
+    #[serde(default, deserialize_with = "super::deserialize::timestamp")]
     from: Option<DateTime<Utc>>,
     /// Only dead letters accepted before this time (RFC 3339).
-    #[serde(default, deserialize_with = "super::deserialize_timestamp")]
+    #[serde(default, deserialize_with = "super::deserialize::timestamp")]
     to: Option<DateTime<Utc>>,
 }
 
@@ -123,7 +123,7 @@ pub(super) struct RetryResponse {
 pub(super) async fn retry(
     State(shared): State<AppState>,
     Json(again): Json<RetryRequest>,
-) -> Result<(StatusCode, Answer<RetryResponse>), Problem> {
+) -> Result<(StatusCode, axum::Json<RetryResponse>), Problem> {
     let texts = [&again.event, &again.channel, &again.provider];
     if texts.into_iter().flatten().any(|text| text.contains('\0')) {
         return Err(error::nul_character("body"));
@@ -138,7 +138,7 @@ pub(super) async fn retry(
     let now = shared.clock.now();
     let count = dead_letter::requeue(&shared.pool, &filter, now, MAX_REQUEUED_PER_REQUEST).await?;
     shared.queue_signal.wake_all();
-    Ok((StatusCode::ACCEPTED, Answer(RetryResponse { count })))
+    Ok((StatusCode::ACCEPTED, axum::Json(RetryResponse { count })))
 }
 
 impl From<dead_letter::DeadLetterRow> for DeadLetterResponse {

@@ -1,13 +1,12 @@
 //! `POST /erasures`: erases the data about a person.
 
-use axum::Json as Answer;
 use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Json;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::notification::{ErasureRequest, ErasureResponse, MAX_ERASED_VISITORS};
 
-use super::AppState;
+use super::state::AppState;
 use crate::domain::person::{Erasure, MAX_ID_BYTES};
 use crate::store::erasure;
 
@@ -33,10 +32,10 @@ const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
 pub(super) async fn erase(
     State(shared): State<AppState>,
     Json(request): Json<ErasureRequest>,
-) -> Result<Answer<ErasureResponse>, Problem> {
+) -> Result<axum::Json<ErasureResponse>, Problem> {
     let now = shared.clock.now();
     let erased = erasure::erase(&shared.pool, &accept(request, now)?, now).await?;
-    Ok(Answer(ErasureResponse {
+    Ok(axum::Json(ErasureResponse {
         notifications: erased.notifications,
         deliveries: erased.deliveries,
         canceled: erased.canceled,

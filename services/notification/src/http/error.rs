@@ -5,12 +5,13 @@ use chassis::{Problem, database};
 use common::geo::ItemError;
 use common::notification::MAX_NOTIFICATIONS_PER_REQUEST;
 
+use crate::app::intake::AcceptError;
+use crate::app::rule_engine::RuleEngineError;
 use crate::domain::channel_address::InvalidAddress;
 use crate::domain::notify_command::InvalidNotification;
 use crate::domain::routing_table::{MAX_RECIPIENTS, MAX_RULES};
 use crate::domain::{recipient, rule};
 use crate::store::StoreError;
-use crate::workers::intake::AcceptError;
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
@@ -37,6 +38,16 @@ impl From<AcceptError> for Problem {
         match &error {
             AcceptError::Submit(_) => Self::unavailable(&error),
             AcceptError::Store(error) => error.as_ref().into(),
+        }
+    }
+}
+
+impl From<RuleEngineError> for Problem {
+    fn from(error: RuleEngineError) -> Self {
+        match error {
+            RuleEngineError::Timeout => trial_too_slow(),
+            RuleEngineError::Aborted(error) => Self::internal(&error),
+            RuleEngineError::Invalid(error) => error.into(),
         }
     }
 }
@@ -94,7 +105,7 @@ pub(super) fn rule_not_found() -> Problem {
     Problem::not_found("there is no rule with this id")
 }
 
-pub(super) fn trial_too_slow() -> Problem {
+fn trial_too_slow() -> Problem {
     let detail =
         "the rule takes more than a second; simplify it, or retry when no other rule is tried";
     Problem::invalid("rule", "RULE_TOO_SLOW", detail)

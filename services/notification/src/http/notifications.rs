@@ -2,7 +2,7 @@
 
 mod response;
 
-use axum::Json as Answer;
+use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::Problem;
@@ -15,7 +15,8 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use self::response::{NotificationDetail, NotificationSummary};
-use super::{AppState, error};
+use super::error;
+use super::state::AppState;
 use crate::store::notification::{NotificationFilter, NotificationRow};
 use crate::store::{attempt, delivery, notification};
 
@@ -28,15 +29,15 @@ pub(super) struct NotificationListParams {
     /// Only notifications about this event.
     event: Option<String>,
     /// Only notifications with a delivery on this channel.
-    #[serde(default, deserialize_with = "super::deserialize_channel")]
+    #[serde(default, deserialize_with = "super::deserialize::channel")]
     channel: Option<String>,
     /// Only notifications with a delivery to this address, given in full (not masked).
     recipient: Option<String>,
     /// Only notifications accepted at or after this time (RFC 3339).
-    #[serde(default, deserialize_with = "super::deserialize_timestamp")]
+    #[serde(default, deserialize_with = "super::deserialize::timestamp")]
     from: Option<DateTime<Utc>>,
     /// Only notifications accepted before this time (RFC 3339).
-    #[serde(default, deserialize_with = "super::deserialize_timestamp")]
+    #[serde(default, deserialize_with = "super::deserialize::timestamp")]
     to: Option<DateTime<Utc>>,
     /// Maximum number of items per page: 1 to 500. Default: 50.
     #[serde(default)]
@@ -63,7 +64,7 @@ pub(super) struct NotificationListParams {
 pub(super) async fn list(
     State(shared): State<AppState>,
     Query(asked): Query<NotificationListParams>,
-) -> Result<Answer<Page<NotificationSummary>>, Problem> {
+) -> Result<Json<Page<NotificationSummary>>, Problem> {
     let filter = NotificationFilter {
         status: asked.status,
         event: asked.event,
@@ -77,7 +78,7 @@ pub(super) async fn list(
     let next_cursor = asked.limit.truncate_page(&mut rows, |row| row.id);
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     let deliveries = delivery::list_for_notifications(&shared.pool, &ids).await?;
-    Ok(Answer(Page {
+    Ok(Json(Page {
         data: NotificationSummary::from_rows(rows, &deliveries),
         next_cursor,
     }))
@@ -93,8 +94,8 @@ pub(super) async fn list(
 pub(super) async fn get(
     State(shared): State<AppState>,
     Path(id): Path<Uuid>,
-) -> Result<Answer<NotificationDetail>, Problem> {
-    Ok(Answer(load_detail(&shared, id).await?))
+) -> Result<Json<NotificationDetail>, Problem> {
+    Ok(Json(load_detail(&shared, id).await?))
 }
 
 /// Retry the dead deliveries of a notification.
@@ -110,14 +111,14 @@ pub(super) async fn get(
 pub(super) async fn retry(
     State(shared): State<AppState>,
     Path(id): Path<Uuid>,
-) -> Result<(StatusCode, Answer<NotificationDetail>), Problem> {
+) -> Result<(StatusCode, Json<NotificationDetail>), Problem> {
     let revived = delivery::requeue_dead(&shared.pool, id, shared.clock.now()).await?;
     let detail = load_detail(&shared, id).await?;
     if revived == 0 {
         return Err(error::no_dead_delivery());
     }
     shared.queue_signal.wake_all();
-    Ok((StatusCode::ACCEPTED, Answer(detail)))
+    Ok((StatusCode::ACCEPTED, Json(detail)))
 }
 
 /// Acknowledge a notification.
@@ -132,9 +133,9 @@ pub(super) async fn retry(
 pub(super) async fn acknowledge(
     State(shared): State<AppState>,
     Path(id): Path<Uuid>,
-) -> Result<Answer<NotificationDetail>, Problem> {
+) -> Result<Json<NotificationDetail>, Problem> {
     notification::acknowledge(&shared.pool, id, shared.clock.now()).await?;
-    Ok(Answer(load_detail(&shared, id).await?))
+    Ok(Json(load_detail(&shared, id).await?))
 }
 
 async fn load_detail(shared: &AppState, id: Uuid) -> Result<NotificationDetail, Problem> {

@@ -16,11 +16,11 @@ use common::notification::{
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::acceptance::accept_all;
-use super::{AppState, error, idempotency};
-use crate::domain::delivery_plan::plan_deliveries;
+use super::state::AppState;
+use super::{error, idempotency};
 use crate::domain::notification::Notification;
 use crate::domain::notify_command::NotifyCommand;
+use crate::domain::planner::plan_deliveries;
 use crate::domain::routing_table::RoutingTable;
 use crate::store::accept::NewNotification;
 
@@ -92,7 +92,7 @@ async fn run_rules<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
     if book.is_expensive() {
-        return shared.rule_engine.evaluate(work).await;
+        return Ok(shared.rule_engine.evaluate(work).await?);
     }
     Ok(work())
 }
@@ -110,7 +110,7 @@ async fn notify_one(
     let subject = subject.to_owned();
     let work = move || prepare(&own, &rules, &subject, header, &bytes);
     let asked = run_rules(shared, &book, work).await??;
-    let answers = accept_all(shared, vec![asked], body.len()).await?;
+    let answers = shared.acceptor.accept(vec![asked], body.len()).await?;
     let answer = answers.into_iter().next().transpose();
     let answer = answer.map_err(|_| idempotency::key_reused(by_header))?;
     Ok((StatusCode::ACCEPTED, axum::Json(answer)).into_response())
@@ -134,7 +134,7 @@ async fn notify_many(shared: &AppState, subject: &str, body: &Bytes) -> Result<R
             Err(problem) => rejected_result(&problem),
         });
     }
-    let answers = accept_all(shared, good, body.len()).await?;
+    let answers = shared.acceptor.accept(good, body.len()).await?;
     for (place, answer) in places.into_iter().zip(answers) {
         let reused = |_| rejected_result(&idempotency::key_reused(false));
         results[place] = answer.map_or_else(reused, NotifyResult::from);

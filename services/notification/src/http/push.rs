@@ -1,6 +1,5 @@
 //! `/push`: Web Push subscriptions of browsers.
 
-use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::Problem;
@@ -9,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{AppState, error};
+use super::error;
+use super::state::AppState;
+use crate::clients::web_push::encryption::PushEncryptionKeys;
 use crate::domain::channel_address::is_http_url;
-use crate::domain::web_push::PushEncryptionKeys;
 use crate::store::endpoint::{self, EndpointKind};
 
 const MAX_ENDPOINT_BYTES: usize = 2_000;
@@ -62,13 +62,13 @@ pub(super) struct SubscriptionResponse {
     ))]
 pub(super) async fn key(
     State(shared): State<AppState>,
-) -> Result<Answer<PushKeyResponse>, Problem> {
+) -> Result<axum::Json<PushKeyResponse>, Problem> {
     let vapid = shared
         .vapid
         .as_ref()
         .ok_or_else(error::push_not_configured)?;
     let public_key = vapid.public_key.clone();
-    Ok(Answer(PushKeyResponse { public_key }))
+    Ok(axum::Json(PushKeyResponse { public_key }))
 }
 
 /// Store a browser's subscription.
@@ -86,7 +86,7 @@ pub(super) async fn key(
 pub(super) async fn subscribe(
     State(shared): State<AppState>,
     Json(asked): Json<SubscriptionRequest>,
-) -> Result<(StatusCode, Answer<SubscriptionResponse>), Problem> {
+) -> Result<(StatusCode, axum::Json<SubscriptionResponse>), Problem> {
     let SubscriptionRequest {
         endpoint: url,
         keys,
@@ -103,7 +103,7 @@ pub(super) async fn subscribe(
         id: row.id,
         address: row.address,
     };
-    Ok((StatusCode::CREATED, Answer(kept)))
+    Ok((StatusCode::CREATED, axum::Json(kept)))
 }
 
 /// Delete a browser's subscription.

@@ -1,6 +1,5 @@
 //! `/recipients`: people and their addresses.
 
-use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::Problem;
@@ -11,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{AppState, error};
-use crate::domain::recipient::{Recipient as Reached, RecipientSpec};
+use super::error;
+use super::state::AppState;
+use crate::domain::recipient::{Recipient, RecipientSpec};
 use crate::store::recipient::{self, UpsertOutcome};
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -51,9 +51,9 @@ impl From<recipient::RecipientRow> for RecipientResponse {
     }
 }
 
-fn upsert_response(kept: UpsertOutcome) -> Result<Answer<RecipientResponse>, Problem> {
+fn upsert_response(kept: UpsertOutcome) -> Result<axum::Json<RecipientResponse>, Problem> {
     match kept {
-        UpsertOutcome::Stored(row) => Ok(Answer(row.into())),
+        UpsertOutcome::Stored(row) => Ok(axum::Json(row.into())),
         UpsertOutcome::NameTaken => Err(error::name_taken()),
         UpsertOutcome::LimitReached => Err(error::too_many_recipients()),
         UpsertOutcome::NotFound => Err(error::recipient_not_found()),
@@ -71,12 +71,12 @@ fn upsert_response(kept: UpsertOutcome) -> Result<Answer<RecipientResponse>, Pro
 pub(super) async fn list(
     State(shared): State<AppState>,
     Query(asked): Query<RecipientListParams>,
-) -> Result<Answer<Page<RecipientResponse>>, Problem> {
+) -> Result<axum::Json<Page<RecipientResponse>>, Problem> {
     let mut rows =
         recipient::list(&shared.pool, asked.cursor, asked.limit.with_lookahead()).await?;
     let next_cursor = asked.limit.truncate_page(&mut rows, |row| row.id);
     let data = rows.into_iter().map(RecipientResponse::from).collect();
-    Ok(Answer(Page { data, next_cursor }))
+    Ok(axum::Json(Page { data, next_cursor }))
 }
 
 /// Create a recipient.
@@ -91,8 +91,8 @@ pub(super) async fn list(
 pub(super) async fn create(
     State(shared): State<AppState>,
     Json(spec): Json<RecipientSpec>,
-) -> Result<(StatusCode, Answer<RecipientResponse>), Problem> {
-    Reached::try_from(&spec)?;
+) -> Result<(StatusCode, axum::Json<RecipientResponse>), Problem> {
+    Recipient::try_from(&spec)?;
     let (id, now) = (shared.clock.new_id(), shared.clock.now());
     let kept = recipient::insert(&shared.pool, id, &spec, now).await?;
     let made = upsert_response(kept)?;
@@ -110,7 +110,7 @@ pub(super) async fn create(
 pub(super) async fn get(
     State(shared): State<AppState>,
     Path(id): Path<Uuid>,
-) -> Result<Answer<RecipientResponse>, Problem> {
+) -> Result<axum::Json<RecipientResponse>, Problem> {
     let row = recipient::get(&shared.pool, id).await?;
     upsert_response(row.map_or(UpsertOutcome::NotFound, UpsertOutcome::Stored))
 }
@@ -128,8 +128,8 @@ pub(super) async fn update(
     State(shared): State<AppState>,
     Path(id): Path<Uuid>,
     Json(spec): Json<RecipientSpec>,
-) -> Result<Answer<RecipientResponse>, Problem> {
-    Reached::try_from(&spec)?;
+) -> Result<axum::Json<RecipientResponse>, Problem> {
+    Recipient::try_from(&spec)?;
     let kept = recipient::update(&shared.pool, id, &spec, shared.clock.now()).await?;
     let changed = upsert_response(kept)?;
     shared.routing_cache.refresh().await?;

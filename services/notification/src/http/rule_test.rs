@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Json as Answer;
 use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Json;
@@ -13,11 +12,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{AppState, error};
+use super::error;
+use super::state::AppState;
 use crate::domain::channel_address::Channel;
-use crate::domain::delivery_plan::{DeliveryPlan, PlannedDelivery, plan_deliveries_unless};
+use crate::domain::delivery_plan::{DeliveryPlan, PlannedDelivery};
 use crate::domain::notification::Notification;
 use crate::domain::notify_command::NotifyCommand;
+use crate::domain::planner::plan_deliveries_unless;
 use crate::domain::routing_table::RoutingTable;
 use crate::domain::rule::{Rule, RuleSpec};
 use crate::domain::rule_result::RuleResult;
@@ -37,7 +38,7 @@ pub(super) struct RuleTestRequest {
     /// A rule to evaluate alone, which need not be stored. Default: the stored rules.
     rule: Option<RuleSpec>,
     /// Time at which the notification would arrive (RFC 3339). Default: now.
-    #[serde(default, deserialize_with = "super::deserialize_timestamp")]
+    #[serde(default, deserialize_with = "super::deserialize::timestamp")]
     at: Option<DateTime<Utc>>,
 }
 
@@ -125,7 +126,7 @@ pub(super) struct SmsPreview {
 pub(super) async fn test(
     State(shared): State<AppState>,
     Json(trial): Json<RuleTestRequest>,
-) -> Result<Answer<RuleTestResponse>, Problem> {
+) -> Result<axum::Json<RuleTestResponse>, Problem> {
     let command = resolve_command(&shared, trial.notification, trial.notification_id).await?;
     let book = shared.routing_cache.table().await?;
     let now = trial.at.unwrap_or_else(|| shared.clock.now());
@@ -137,7 +138,7 @@ pub(super) async fn test(
     });
     build_response(&shared, decided.await??, now)
         .await
-        .map(Answer)
+        .map(axum::Json)
 }
 
 /// Replaces all rules by the given one.

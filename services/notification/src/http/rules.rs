@@ -1,6 +1,5 @@
 //! `/rules`: which events are sent to which recipients, how, when, and how often.
 
-use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::Problem;
@@ -11,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{AppState, error};
+use super::error;
+use super::state::AppState;
 use crate::domain::routing_table::UnusableRule;
 use crate::domain::rule::RuleSpec;
 use crate::store::rule;
@@ -71,7 +71,7 @@ impl From<rule::RuleRow> for RuleResponse {
 pub(super) async fn list(
     State(shared): State<AppState>,
     Query(asked): Query<RuleListParams>,
-) -> Result<Answer<Page<RuleResponse>>, Problem> {
+) -> Result<axum::Json<Page<RuleResponse>>, Problem> {
     let mut rows = rule::list(&shared.pool, asked.cursor, asked.limit.with_lookahead()).await?;
     let next_cursor = asked.limit.truncate_page(&mut rows, |row| row.id);
     let unfollowed = shared.routing_cache.unusable_rules();
@@ -79,7 +79,7 @@ pub(super) async fn list(
         .into_iter()
         .map(|row| rule_response(row, &unfollowed))
         .collect();
-    Ok(Answer(Page { data, next_cursor }))
+    Ok(axum::Json(Page { data, next_cursor }))
 }
 
 /// Create a rule.
@@ -97,13 +97,13 @@ pub(super) async fn list(
 pub(super) async fn create(
     State(shared): State<AppState>,
     Json(spec): Json<RuleSpec>,
-) -> Result<(StatusCode, Answer<RuleResponse>), Problem> {
+) -> Result<(StatusCode, axum::Json<RuleResponse>), Problem> {
     let id = shared.clock.new_id();
     let spec = shared.rule_engine.validate(id, spec).await?;
     let row = rule::insert(&shared.pool, id, &spec, shared.clock.now()).await?;
     let row = row.ok_or_else(error::too_many_rules)?;
     shared.routing_cache.refresh().await?;
-    Ok((StatusCode::CREATED, Answer(row.into())))
+    Ok((StatusCode::CREATED, axum::Json(row.into())))
 }
 
 /// Get a rule.
@@ -116,10 +116,10 @@ pub(super) async fn create(
 pub(super) async fn get(
     State(shared): State<AppState>,
     Path(id): Path<Uuid>,
-) -> Result<Answer<RuleResponse>, Problem> {
+) -> Result<axum::Json<RuleResponse>, Problem> {
     let row = rule::get(&shared.pool, id).await?;
     let row = row.ok_or_else(error::rule_not_found)?;
-    Ok(Answer(rule_response(
+    Ok(axum::Json(rule_response(
         row,
         &shared.routing_cache.unusable_rules(),
     )))
@@ -149,12 +149,12 @@ pub(super) async fn update(
     State(shared): State<AppState>,
     Path(id): Path<Uuid>,
     Json(spec): Json<RuleSpec>,
-) -> Result<Answer<RuleResponse>, Problem> {
+) -> Result<axum::Json<RuleResponse>, Problem> {
     let spec = shared.rule_engine.validate(id, spec).await?;
     let row = rule::update(&shared.pool, id, &spec, shared.clock.now()).await?;
     let row = row.ok_or_else(error::rule_not_found)?;
     shared.routing_cache.refresh().await?;
-    Ok(Answer(row.into()))
+    Ok(axum::Json(row.into()))
 }
 
 /// Delete a rule.

@@ -1,6 +1,5 @@
 //! `/suppressions`: addresses to which nothing is sent.
 
-use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::Problem;
@@ -11,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{AppState, error};
+use super::error;
+use super::state::AppState;
 use crate::domain::channel_address::ChannelAddress;
 use crate::store::suppression::{self, SuppressionRow};
 
@@ -76,12 +76,12 @@ impl From<SuppressionRow> for SuppressionResponse {
 pub(super) async fn list(
     State(shared): State<AppState>,
     Query(asked): Query<SuppressionListParams>,
-) -> Result<Answer<Page<SuppressionResponse>>, Problem> {
+) -> Result<axum::Json<Page<SuppressionResponse>>, Problem> {
     let mut rows =
         suppression::list(&shared.pool, asked.cursor, asked.limit.with_lookahead()).await?;
     let next_cursor = asked.limit.truncate_page(&mut rows, |row| row.id);
     let data = rows.into_iter().map(SuppressionResponse::from).collect();
-    Ok(Answer(Page { data, next_cursor }))
+    Ok(axum::Json(Page { data, next_cursor }))
 }
 
 /// Suppress an address.
@@ -97,7 +97,7 @@ pub(super) async fn list(
 pub(super) async fn create(
     State(shared): State<AppState>,
     Json(spec): Json<SuppressionRequest>,
-) -> Result<(StatusCode, Answer<SuppressionResponse>), Problem> {
+) -> Result<(StatusCode, axum::Json<SuppressionResponse>), Problem> {
     let target: ChannelAddress = spec.address.parse().map_err(error::address_invalid)?;
     let reason = spec.reason.unwrap_or_else(|| "by hand".into());
     if reason.contains('\0') || reason.chars().nth(MAX_REASON_CHARS).is_some() {
@@ -105,7 +105,7 @@ pub(super) async fn create(
     }
     let (id, now) = (shared.clock.new_id(), shared.clock.now());
     let row = suppression::insert(&shared.pool, id, target.unmasked(), &reason, now).await?;
-    Ok((StatusCode::CREATED, Answer(row.into())))
+    Ok((StatusCode::CREATED, axum::Json(row.into())))
 }
 
 /// Delete a suppression.

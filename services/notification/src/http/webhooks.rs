@@ -1,6 +1,5 @@
 //! `/webhooks`: receivers of signed requests.
 
-use axum::Json as Answer;
 use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::Problem;
@@ -11,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{AppState, error};
+use super::error;
+use super::state::AppState;
+use crate::clients::webhook::signature::{SECRET_BYTES, format_secret};
 use crate::domain::channel_address::is_http_url;
-use crate::domain::webhook::{SECRET_BYTES, format_secret};
 use crate::store::endpoint::{self, EndpointKind, EndpointRow};
 
 const MAX_URL_BYTES: usize = 2_000;
@@ -110,7 +110,7 @@ fn seal_secret(shared: &AppState, id: Uuid, secret: &str) -> Result<String, Prob
 pub(super) async fn list(
     State(shared): State<AppState>,
     Query(asked): Query<WebhookListParams>,
-) -> Result<Answer<Page<WebhookResponse>>, Problem> {
+) -> Result<axum::Json<Page<WebhookResponse>>, Problem> {
     let mut rows =
         endpoint::list_webhooks(&shared.pool, asked.cursor, asked.limit.with_lookahead()).await?;
     let next_cursor = asked.limit.truncate_page(&mut rows, |row| row.id);
@@ -118,7 +118,7 @@ pub(super) async fn list(
         .into_iter()
         .map(|row| WebhookResponse::new(row, None))
         .collect();
-    Ok(Answer(Page { data, next_cursor }))
+    Ok(axum::Json(Page { data, next_cursor }))
 }
 
 /// Create a webhook.
@@ -135,7 +135,7 @@ pub(super) async fn list(
 pub(super) async fn create(
     State(shared): State<AppState>,
     Json(spec): Json<WebhookRequest>,
-) -> Result<(StatusCode, Answer<WebhookResponse>), Problem> {
+) -> Result<(StatusCode, axum::Json<WebhookResponse>), Problem> {
     check_url(&spec)?;
     let secret = new_secret()?;
     let (id, now) = (shared.clock.new_id(), shared.clock.now());
@@ -151,7 +151,7 @@ pub(super) async fn create(
     .await?;
     let row = row.ok_or_else(error::too_many_endpoints)?;
     let made = WebhookResponse::new(row, Some(secret));
-    Ok((StatusCode::CREATED, Answer(made)))
+    Ok((StatusCode::CREATED, axum::Json(made)))
 }
 
 /// Update a webhook.
@@ -168,11 +168,11 @@ pub(super) async fn update(
     State(shared): State<AppState>,
     Path(id): Path<Uuid>,
     Json(spec): Json<WebhookRequest>,
-) -> Result<Answer<WebhookResponse>, Problem> {
+) -> Result<axum::Json<WebhookResponse>, Problem> {
     check_url(&spec)?;
     let row = endpoint::update(&shared.pool, id, &spec.url, spec.enabled).await?;
     let row = row.ok_or_else(error::webhook_not_found)?;
-    Ok(Answer(WebhookResponse::new(row, None)))
+    Ok(axum::Json(WebhookResponse::new(row, None)))
 }
 
 /// Rotate the secret of a webhook.
@@ -188,12 +188,12 @@ pub(super) async fn update(
 pub(super) async fn rotate(
     State(shared): State<AppState>,
     Path(id): Path<Uuid>,
-) -> Result<Answer<WebhookResponse>, Problem> {
+) -> Result<axum::Json<WebhookResponse>, Problem> {
     let secret = new_secret()?;
     let kept = seal_secret(&shared, id, &secret)?;
     let row = endpoint::rotate_secret(&shared.pool, id, &kept).await?;
     let row = row.ok_or_else(error::webhook_not_found)?;
-    Ok(Answer(WebhookResponse::new(row, Some(secret))))
+    Ok(axum::Json(WebhookResponse::new(row, Some(secret))))
 }
 
 /// Delete a webhook.

@@ -1,6 +1,7 @@
 //! Accepts notifications: stores each with its idempotency key and its deliveries, atomically.
 
 mod insert;
+mod new_notification;
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,16 +12,10 @@ use uuid::Uuid;
 
 pub(super) use self::insert::insert_notifications;
 use self::insert::{InsertResult, StoredKey};
+pub use self::new_notification::NewNotification;
 use super::idempotency_key::{IdempotencyKey, KEY_RETENTION};
 use super::{StoreError, erasure, window_counter};
-use crate::domain::notification::Notification;
 use crate::domain::person::Person;
-
-#[derive(Clone, Debug)]
-pub struct NewNotification {
-    pub notification: Notification,
-    pub idempotency_key: Option<IdempotencyKey>,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acceptance {

@@ -8,7 +8,7 @@ use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::StoreError;
-use crate::domain::notification::priority_name;
+use crate::domain::priority::priority_name;
 use crate::domain::rule_result::RuleResult;
 
 /// The id of a digest is at most this much older than the digest.

@@ -7,7 +7,7 @@ use chassis::database;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 
-pub use self::log_delivery::{LogDelivery, deliver_to_log};
+pub use self::log_delivery::deliver_to_log;
 pub use self::outcome::{AttemptOutcome, record_outcomes, release};
 
 use super::StoreError;

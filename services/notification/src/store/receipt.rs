@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use super::StoreError;
-use crate::domain::callback::ProviderReceipt;
+use crate::domain::provider_event::ProviderReceipt;
 
 const FAILURE_BATCH_SIZE: i64 = 1_000;
 

@@ -8,13 +8,14 @@ use serde_json::{Map, json};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use super::queue_signal::QueueSignal;
-use super::routing_cache::RoutingCache;
-use super::rule_failures::RuleFailureCounter;
-use crate::domain::delivery_plan::{self, DefaultRecipient};
+use crate::app::queue_signal::QueueSignal;
+use crate::app::routing_cache::RoutingCache;
+use crate::app::rule_failures::RuleFailureCounter;
 use crate::domain::notification::Notification;
 use crate::domain::notify_command::NotifyCommand;
+use crate::domain::planner;
 use crate::domain::rate_window::format_duration;
+use crate::domain::recipient::DefaultRecipient;
 use crate::domain::routing_table::RoutingTable;
 use crate::domain::template::DigestSummary;
 use crate::store::StoreError;
@@ -108,7 +109,7 @@ impl DigestWorker {
         let now = self.clock.now();
         let rule = book.rule(due.rule_id).filter(|rule| rule.active);
         let say = |rule: &Arc<_>| {
-            delivery_plan::plan_digest(rule, &command, digest, book, &self.default_recipient, now)
+            planner::plan_digest(rule, &command, digest, book, &self.default_recipient, now)
         };
         let mut branches: Vec<_> = rule.map(say).into_iter().collect();
         self.failures.record_results(&mut branches, now);

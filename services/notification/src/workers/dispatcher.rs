@@ -13,10 +13,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::RETRY_INTERVAL;
-use super::daily_limiter::DailyLimiter;
-use super::queue_signal::QueueSignal;
-use super::sender::ChannelSender;
+use crate::app::daily_limiter::DailyLimiter;
+use crate::app::queue_signal::QueueSignal;
+use crate::app::sender::ChannelSender;
 use crate::domain::attempt::{
     ClaimedDelivery, CompletedAttempt, DeferredDelivery, NextState, SendOutcome, SendResult,
 };
@@ -26,6 +25,8 @@ use crate::domain::token_bucket::{ChannelLimits, TokenBucket};
 use crate::store::queue::{self, AttemptOutcome};
 use crate::store::{StoreError, endpoint, suppression};
 
+/// How long the dispatcher waits before it retries after a failure.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a finished attempt waits for others to be recorded in the same batch.
 const RECORD_BATCH_DELAY: Duration = Duration::from_millis(5);
 

@@ -7,10 +7,11 @@ use common::clock::Clock;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use super::queue_signal::QueueSignal;
+use crate::app::queue_signal::QueueSignal;
 use crate::clients::log;
 use crate::domain::channel_address::Channel;
-use crate::store::queue::{self, LogDelivery};
+use crate::domain::log_delivery::LogDelivery;
+use crate::store::queue;
 
 /// Deliveries per transaction.
 const LOG_BATCH_SIZE: i64 = 500;

@@ -9,8 +9,8 @@ use common::clock::Clock;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
-use super::queue_signal::QueueSignal;
-use super::routing_cache::RoutingCache;
+use crate::app::queue_signal::QueueSignal;
+use crate::app::routing_cache::RoutingCache;
 use crate::store::StoreError;
 use crate::store::schedule::{self, Schedule};
 

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 
 use crate::fake_provider::{FakeProvider, Reply};
-use crate::support::{Answer, PHONE, Service, answer, clock, count_rows, first_attempt, until};
+use crate::support::{
+    PHONE, Service, StatusAndBody, answer, clock, count_rows, first_attempt, until,
+};
 use crate::twilio::{self, Twilio};
 
 const PUBLIC: &str = "https://notify.example.com";
@@ -31,12 +33,12 @@ fn signature(url: &str, form: &[(&str, &str)]) -> String {
     STANDARD.encode(hmac::sign(&key, format!("{url}{fields}").as_bytes()))
 }
 
-async fn call_back(service: &Service, form: &[(&str, &str)]) -> Answer {
+async fn call_back(service: &Service, form: &[(&str, &str)]) -> StatusAndBody {
     let url = format!("{PUBLIC}/callbacks/twilio");
     signed(service, form, &signature(&url, form)).await
 }
 
-async fn signed(service: &Service, form: &[(&str, &str)], signature: &str) -> Answer {
+async fn signed(service: &Service, form: &[(&str, &str)], signature: &str) -> StatusAndBody {
     let request = service
         .http
         .post(format!("{}/callbacks/twilio", service.base));

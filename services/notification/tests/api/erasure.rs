@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::support::{Answer as HttpAnswer, Service, count_rows, initial_time, until};
+use crate::support::{Service, StatusAndBody, count_rows, initial_time, until};
 
 const VISITOR: &str = "visitor-secret-1";
 const USER: &str = "user-secret-2";
@@ -40,7 +40,7 @@ fn event(data: &Value) -> Value {
     json!({"event": "visitor.arrived", "data": data, "dedupe_key": "DedupeSecret"})
 }
 
-async fn erase(service: &Service, body: Value) -> HttpAnswer {
+async fn erase(service: &Service, body: Value) -> StatusAndBody {
     let token = service.token(&[Scope::NotifySend]);
     service
         .call(Method::POST, "/erasures", &token, Some(body), &[])

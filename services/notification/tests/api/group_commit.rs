@@ -3,8 +3,9 @@
 use chassis::batch::SubmitError;
 use futures::FutureExt as _;
 use futures::future::join_all;
+use notification::app::intake::{AcceptError, Intake};
 use notification::store::accept;
-use notification::workers::intake::{AcceptError, Intake};
+use notification::workers::intake_writer::IntakeWriter;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
@@ -93,7 +94,12 @@ async fn one_that_the_database_refuses_does_not_cost_the_others(pool: PgPool) {
 #[sqlx::test(migrator = "notification::MIGRATOR")]
 async fn more_than_can_wait_is_refused_at_once(pool: PgPool) {
     const MEGABYTE: usize = 1 << 20;
-    let (accepter, writer) = Intake::new(accept::key_lookup_pool(&pool), clock());
+    let (accepter, receiver) = Intake::new();
+    let writer = IntakeWriter {
+        pool: accept::key_lookup_pool(&pool),
+        clock: clock(),
+        receiver,
+    };
     let mut first = Box::pin(accepter.accept(vec![], 7 * MEGABYTE));
     assert!((&mut first).now_or_never().is_none());
     let refused = accepter.accept(vec![], MEGABYTE).await;

@@ -6,9 +6,10 @@ use notification::domain::attempt::{
     CompletedAttempt, NextState, SendOutcome, SendResult, UnknownOutcomePolicy,
 };
 use notification::domain::channel_address::Channel;
-use notification::domain::delivery_plan::{DefaultRecipient, plan_deliveries};
 use notification::domain::notification::Notification;
 use notification::domain::notify_command::NotifyCommand;
+use notification::domain::planner::plan_deliveries;
+use notification::domain::recipient::DefaultRecipient;
 use notification::domain::routing_table::RoutingTable;
 use notification::store::accept::{NewNotification, accept};
 use notification::store::queue::{self, AttemptOutcome};

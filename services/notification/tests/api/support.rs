@@ -37,7 +37,7 @@ pub struct Service {
 }
 
 /// Status and body of a response.
-pub type Answer = (u16, Value);
+pub type StatusAndBody = (u16, Value);
 
 impl Service {
     /// Starts the service with the default recipient [`PHONE`]. Text messages go to the log.
@@ -87,32 +87,32 @@ impl Service {
             .unwrap()
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> StatusAndBody {
         let token = self.token(&[Scope::NotifyRead]);
         self.call(Method::GET, path, &token, None, &[]).await
     }
 
-    pub async fn notify(&self, body: Value) -> Answer {
+    pub async fn notify(&self, body: Value) -> StatusAndBody {
         let token = self.token(&[Scope::NotifySend]);
         self.call(Method::POST, "/notify", &token, Some(body), &[])
             .await
     }
 
-    pub async fn notify_with_key(&self, key: &str, body: Value) -> Answer {
+    pub async fn notify_with_key(&self, key: &str, body: Value) -> StatusAndBody {
         let token = self.token(&[Scope::NotifySend]);
         let headers = [("idempotency-key", key)];
         self.call(Method::POST, "/notify", &token, Some(body), &headers)
             .await
     }
 
-    pub async fn retry(&self, id: &str) -> Answer {
+    pub async fn retry(&self, id: &str) -> StatusAndBody {
         let token = self.token(&[Scope::NotifyWrite]);
         let path = format!("/notifications/{id}/retry");
         self.call(Method::POST, &path, &token, None, &[]).await
     }
 
     /// Sends a request with the scope `notify:write`.
-    pub async fn write(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+    pub async fn write(&self, method: Method, path: &str, body: Option<Value>) -> StatusAndBody {
         let token = self.token(&[Scope::NotifyWrite]);
         self.call(method, path, &token, body, &[]).await
     }
@@ -158,7 +158,7 @@ impl Service {
         token: &str,
         body: Option<Value>,
         headers: &[(&'static str, &str)],
-    ) -> Answer {
+    ) -> StatusAndBody {
         let mut request = self
             .http
             .request(method, format!("{}{path}", self.base))
@@ -195,7 +195,7 @@ pub async fn delete_suppression(service: &Service) {
     assert_eq!(service.write(Method::DELETE, &path, None).await.0, 204);
 }
 
-pub async fn answer(request: reqwest::RequestBuilder) -> Answer {
+pub async fn answer(request: reqwest::RequestBuilder) -> StatusAndBody {
     let response = request.send().await.unwrap();
     let status = response.status().as_u16();
     let text = response.text().await.unwrap();

@@ -38,8 +38,8 @@ async fn one_network_makes_five_texts_an_hour_and_a_notice(pool: PgPool) {
         (5, 55)
     );
     let reason = results[59]["reason"].as_str().unwrap();
-    let throttled = "throttled after 5 messages; the window ends at 2026-11-20T13:00:00Z; told \
-        together with others at 2026-11-20T13:00:00Z, as notification ";
+    let throttled = "throttled after 5 messages; the window ends at 2026-11-20T13:00:00Z; sent \
+        in a digest at 2026-11-20T13:00:00Z, as notification ";
     assert!(reason.starts_with(throttled), "{reason}");
     let story = service.read_notification(&results[59]["id"]).await;
     assert_eq!(story["rules"][0]["outcome"], "throttled");

@@ -148,7 +148,7 @@ struct ImportRun<'a> {
     /// Buffered visits with their line numbers.
     visits: Vec<(i64, NewVisit)>,
     reimported: Vec<(i64, ReimportedVisit)>,
-    /// Size of the lines of `visits` and `restored`.
+    /// Size of the lines of `visits` and `reimported`.
     buffered_bytes: usize,
     progress: ImportProgress,
 }

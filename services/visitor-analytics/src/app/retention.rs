@@ -41,7 +41,7 @@ pub async fn report(
         text.push_str("RETENTION_DAYS is not set: all data is kept.\n");
     }
     for site in store.expiring_sites(now).await? {
-        let (domain, border) = (&site.domain, site.border.date_naive());
+        let (domain, border) = (&site.domain, site.cutoff.date_naive());
         let _ = writeln!(text, "Data of {domain} before {border} expires.");
         if !dry_run {
             let rows = store.expire_site(&site, now).await?;

@@ -71,7 +71,7 @@ impl GeoClient {
     }
 
     /// Looks up addresses. Returns one status per address, in the same order;
-    /// [`LocationStatus::Owed`] if geo does not answer in time.
+    /// [`LocationStatus::Pending`] if geo does not answer in time.
     pub async fn locate_all(&self, ips: &[IpAddr]) -> Vec<LocationStatus> {
         join_all(ips.iter().map(|ip| self.locate(*ip))).await
     }

@@ -1,7 +1,7 @@
 //! Sessionization: groups a visitor's visits into sessions, with gaps under 30 minutes, in whatever
 //! order they arrive.
 //!
-//! [`assign`] is a pure function over a visitor's existing sessions and the incoming visits. A late
+//! [`sessionize`] is a pure function over a visitor's existing sessions and the incoming visits. A late
 //! visit may extend a session at either end, or merge two sessions.
 
 use chrono::{DateTime, TimeDelta, Utc};

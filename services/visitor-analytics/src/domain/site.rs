@@ -82,7 +82,7 @@ pub struct SiteIgnoreRules {
 }
 
 impl SiteIgnoreRules {
-    /// Creates the rules from valid settings. Visits before `kept_since` are ignored, because the
+    /// Creates the rules from valid settings. Visits before `retention_start` are ignored, because the
     /// retention of the site has expired.
     #[must_use]
     pub fn new(

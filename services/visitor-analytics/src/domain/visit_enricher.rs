@@ -28,7 +28,7 @@ impl VisitEnricher {
         Self::with_crawler_ranges(CrawlerRanges::default())
     }
 
-    /// Reads the vendored lists and verifies crawlers by `ranges`.
+    /// Reads the vendored lists and verifies crawlers by `crawler_ranges`.
     #[must_use]
     pub fn with_crawler_ranges(crawler_ranges: CrawlerRanges) -> Self {
         Self {

@@ -54,6 +54,12 @@ pub(super) fn from_store(error: &StoreError) -> Problem {
     }
 }
 
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        from_store(&error)
+    }
+}
+
 pub(super) fn from_record(error: &RecordError) -> Problem {
     match error {
         RecordError::Submit(_) => Problem::unavailable(error),

@@ -30,7 +30,7 @@ impl<S: Sync> FromRequestParts<S> for SiteScope {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let claims = parts.extensions.get::<Arc<Claims>>().cloned();
-        // A route without `auth::require` has no claims. It must not grant access to all sites.
+        // A route without `auth::require_scope` has no claims. It must not grant access to all sites.
         claims.map(Self).ok_or_else(site_forbidden)
     }
 }

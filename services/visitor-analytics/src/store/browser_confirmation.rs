@@ -14,26 +14,27 @@ impl Store {
     pub async fn confirm_browser(
         &self,
         (id, timestamp): (Uuid, DateTime<Utc>),
-        telling: NotifyPolicy,
+        notify_policy: NotifyPolicy,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let Some(found) = self.visit_verdict((id, timestamp)).await? else {
             return Ok(());
         };
         let opted_out = found.visitor.1 == id.simple().to_string();
-        let is_fresh = now.checked_sub_signed(telling.max_age) <= Some(timestamp);
-        let before = &found.verdict;
+        let is_fresh = now.checked_sub_signed(notify_policy.max_age) <= Some(timestamp);
+        let verdict = &found.verdict;
         // Most visits have no bot reasons and need no change.
-        let is_doubtful = before.score > 0 && !before.reasons.contains(&BotRule::BrowserConfirmed);
-        let change = is_doubtful.then(|| found.with_reason(BotRule::BrowserConfirmed));
-        let is_news = found.announced == Some(false) && is_fresh && !opted_out;
-        let tell = is_news.then_some(SessionAnnouncement {
+        let has_bot_reasons =
+            verdict.score > 0 && !verdict.reasons.contains(&BotRule::BrowserConfirmed);
+        let change = has_bot_reasons.then(|| found.with_reason(BotRule::BrowserConfirmed));
+        let is_due = found.announced == Some(false) && is_fresh && !opted_out;
+        let announcement = is_due.then_some(SessionAnnouncement {
             session_id: found.session_id,
             visit_id: id,
             timestamp,
         });
         let changes = change.as_slice();
-        self.update_verdicts_and_announce(&[found.visitor], changes, tell.as_ref(), now)
+        self.update_verdicts_and_announce(&[found.visitor], changes, announcement.as_ref(), now)
             .await?;
         Ok(())
     }

@@ -6,16 +6,19 @@ mod network;
 mod origin;
 mod page;
 mod place;
+mod table;
 mod verdict;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use common::geo::Location;
 use quick_cache::sync::Cache;
 use sqlx::PgConnection;
 use uuid::Uuid;
+
+pub(super) use table::key;
+use table::{DimensionId, DimensionTable};
 
 use super::StoreError;
 use super::cache_age::CacheAge;
@@ -25,25 +28,6 @@ use crate::domain::enriched_visit::EnrichedVisit;
 const MAX_CACHED_IDS: usize = 20_000;
 /// A value that a concurrent transaction inserts is visible to the next statement.
 const MAX_INSERT_ATTEMPTS: usize = 3;
-
-trait DimensionTable {
-    type Value: ?Sized;
-
-    /// A key that is the same on every replica; `None` if there is no value to store.
-    fn key(value: &Self::Value) -> Option<Uuid>;
-
-    /// Inserts values that are missing. Returns the ids of all values that are visible.
-    async fn insert_missing(
-        connection: &mut PgConnection,
-        keys: &[Uuid],
-        values: &[&Self::Value],
-    ) -> Result<Vec<DimensionId>, StoreError>;
-}
-
-struct DimensionId {
-    key: Uuid,
-    id: i32,
-}
 
 /// Cached ids by table.
 #[derive(Clone, Debug)]
@@ -93,7 +77,7 @@ impl DimensionCache {
     }
 
     pub(super) fn clear(&self) {
-        for known in [
+        for cache in [
             &self.pages,
             &self.origins,
             &self.agents,
@@ -101,7 +85,7 @@ impl DimensionCache {
             &self.places,
             &self.networks,
         ] {
-            known.0.clear();
+            cache.0.clear();
         }
     }
 
@@ -128,35 +112,31 @@ impl DimensionCache {
     /// writers do not deadlock.
     pub(super) async fn insert_missing(
         connection: &mut PgConnection,
-        numbers: &mut VisitDimensionIds,
+        ids: &mut VisitDimensionIds,
         visits: &[&EnrichedVisit],
     ) -> Result<(), StoreError> {
-        if numbers.is_complete() {
+        if ids.is_complete() {
             return Ok(());
         }
         let each: Vec<_> = visits.iter().map(|visit| Some(*visit)).collect();
         let verdicts: Vec<_> = visits.iter().map(|v| Some(&v.verdict)).collect();
         let locations: Vec<_> = visits.iter().map(|visit| visit.location()).collect();
-        numbers
-            .pages
+        ids.pages
             .insert_missing::<page::PageTable>(connection, &each)
             .await?;
-        let origins = &mut numbers.origins;
-        origins
+        let origin_ids = &mut ids.origins;
+        origin_ids
             .insert_missing::<origin::OriginTable>(connection, &each)
             .await?;
-        let agents = &mut numbers.agents;
-        agents
+        let agent_ids = &mut ids.agents;
+        agent_ids
             .insert_missing::<agent::AgentTable>(connection, &each)
             .await?;
-        let judged = &mut numbers.verdicts;
-        judged
+        let verdict_ids = &mut ids.verdicts;
+        verdict_ids
             .insert_missing::<verdict::VerdictTable>(connection, &verdicts)
             .await?;
-        numbers
-            .locations
-            .insert_missing(connection, &locations)
-            .await
+        ids.locations.insert_missing(connection, &locations).await
     }
 
     /// The ids of places and networks; inserts missing ones.
@@ -165,9 +145,9 @@ impl DimensionCache {
         connection: &mut PgConnection,
         locations: &[Option<&Location>],
     ) -> Result<LocationIds, StoreError> {
-        let mut located = self.look_up_locations(locations);
-        located.insert_missing(connection, locations).await?;
-        Ok(located)
+        let mut ids = self.look_up_locations(locations);
+        ids.insert_missing(connection, locations).await?;
+        Ok(ids)
     }
 
     fn look_up_locations(&self, locations: &[Option<&Location>]) -> LocationIds {
@@ -198,13 +178,13 @@ impl DimensionCache {
     }
 
     /// Caches ids. Their transaction must be committed.
-    pub(super) fn remember(&self, numbers: &VisitDimensionIds) {
-        self.pages.remember(&numbers.pages);
-        self.origins.remember(&numbers.origins);
-        self.agents.remember(&numbers.agents);
-        self.verdicts.remember(&numbers.verdicts);
-        self.places.remember(&numbers.locations.places);
-        self.networks.remember(&numbers.locations.networks);
+    pub(super) fn remember(&self, ids: &VisitDimensionIds) {
+        self.pages.remember(&ids.pages);
+        self.origins.remember(&ids.origins);
+        self.agents.remember(&ids.agents);
+        self.verdicts.remember(&ids.verdicts);
+        self.places.remember(&ids.locations.places);
+        self.networks.remember(&ids.locations.networks);
     }
 }
 
@@ -234,8 +214,8 @@ impl IdCache {
     }
 
     fn remember(&self, column: &IdColumn) {
-        for number in &column.new {
-            self.0.insert(number.key, number.id);
+        for new_id in &column.new {
+            self.0.insert(new_id.key, new_id.id);
         }
     }
 }
@@ -311,32 +291,4 @@ async fn insert_values<D: DimensionTable>(
     Err(StoreError::Corrupt(
         "a dictionary value that can be neither inserted nor read",
     ))
-}
-
-/// The first half of the SHA-256 of a value's parts. The terminators 254 and 255 do not occur in
-/// UTF-8.
-pub(super) fn key<const N: usize>(parts: [Option<&[u8]>; N]) -> Uuid {
-    let mut hash = Context::new(&SHA256);
-    for part in parts {
-        match part {
-            Some(bytes) => {
-                hash.update(bytes);
-                hash.update(&[254]);
-            }
-            None => hash.update(&[255]),
-        }
-    }
-    let hash = hash.finish();
-    let mut half = [0; 16];
-    half.copy_from_slice(&hash.as_ref()[..16]);
-    Uuid::from_bytes(half)
-}
-
-fn bytes(text: Option<&String>) -> Option<&[u8]> {
-    text.map(String::as_bytes)
-}
-
-/// Collects a field of all values.
-fn column<'a, V: ?Sized, T>(values: &[&'a V], field: impl Fn(&'a V) -> T) -> Vec<T> {
-    values.iter().map(|value| field(value)).collect()
 }

@@ -4,8 +4,10 @@
 mod call;
 mod dimension_values;
 mod erased_value;
+mod person;
 mod rollup_texts;
 mod rows;
+mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +16,7 @@ use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 pub use call::ErasureCall;
+pub use person::Person;
 pub(super) use rows::{
     VisitKeyColumns, delete_import_marks, delete_outbox_entries, delete_pending_locations,
 };
@@ -26,24 +29,6 @@ use super::{Store, StoreError, duplicate_visit};
 
 /// Further sites of a visitor, or visitors of a user, may appear between the lookup and the lock.
 const MAX_ERASE_ATTEMPTS: usize = 5;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Person<'a> {
-    /// Everything about one visitor id.
-    Visitor(&'a str),
-    /// Everything about the site's own user id, and the visits of the same visitors without any
-    /// user id. Their visits with another user id belong to another person.
-    User(&'a str),
-}
-
-impl<'a> Person<'a> {
-    fn user_id(self) -> Option<&'a str> {
-        match self {
-            Self::Visitor(_) => None,
-            Self::User(id) => Some(id),
-        }
-    }
-}
 
 /// Counts of what an erasure deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -122,29 +107,29 @@ async fn erase_rows(
     now: DateTime<Utc>,
 ) -> Result<(ErasureCounts, Vec<TouchedPeriod>), StoreError> {
     let sessions = rows::find_sessions(connection, keys).await?;
-    let gone = rows::delete_visits(connection, person, &sessions).await?;
+    let deleted = rows::delete_visits(connection, person, &sessions).await?;
     let touched: BTreeSet<Uuid> = match person {
         Person::Visitor(_) => sessions.iter().map(|session| session.id).collect(),
-        Person::User(_) => gone.sessions.iter().copied().collect(),
+        Person::User(_) => deleted.sessions.iter().copied().collect(),
     };
     let touched: Vec<Uuid> = touched.into_iter().collect();
     let rebuilt = rebuild_sessions(connection, &touched).await?;
-    let keys_of_gone = gone.keys();
+    let deleted_keys = deleted.keys();
     let erased = ErasureCounts {
-        visits: gone.ids.len() as u64,
+        visits: deleted.ids.len() as u64,
         sessions: (touched.len() as u64).saturating_sub(rebuilt.sessions),
         // In the order of the location backfill, so that the two do not deadlock.
-        pending_locations: delete_pending_locations(connection, &keys_of_gone).await?,
-        announcements: delete_outbox_entries(connection, &keys_of_gone).await?,
+        pending_locations: delete_pending_locations(connection, &deleted_keys).await?,
+        announcements: delete_outbox_entries(connection, &deleted_keys).await?,
         events: rows::delete_events(connection, person, keys).await?,
         visitors: keys.iter().map(|key| &key.1).collect::<BTreeSet<_>>().len() as u64,
     };
     // After the outbox: a relay that sends an announcement at this moment records it before its
     // outbox entry is deleted.
     rows::delete_announcements(connection, person, keys, &touched).await?;
-    delete_import_marks(connection, &keys_of_gone).await?;
-    duplicate_visit::delete_counts(connection, &gone.ids, &gone.timestamps).await?;
-    erased_value::insert_candidates(connection, &gone, now).await?;
+    delete_import_marks(connection, &deleted_keys).await?;
+    duplicate_visit::delete_counts(connection, &deleted.ids, &deleted.timestamps).await?;
+    erased_value::insert_candidates(connection, &deleted, now).await?;
     let hashes: Vec<u64> = keys.iter().map(|key| visitor_hash(&key.1)).collect();
     super::live::notify_erased(connection, &hashes).await?;
     let sessions: BTreeMap<Uuid, TouchedPeriod> = sessions

@@ -249,11 +249,11 @@ impl Store {
         Ok(rows.fetch_all(&self.pool).await?)
     }
 
-    /// Deletes at most `limit` events before `border`, of one site or of all. Returns their number.
+    /// Deletes at most `limit` events before `cutoff`, of one site or of all. Returns their number.
     pub(super) async fn delete_events(
         &self,
         site: Option<i32>,
-        border: DateTime<Utc>,
+        cutoff: DateTime<Utc>,
         limit: i64,
     ) -> Result<u64, StoreError> {
         let done = sqlx::query!(
@@ -263,7 +263,7 @@ impl Store {
                                              where $3::int is null or id = $3))
                    and timestamp < $1 limit $2) old
              where e.id = old.id and e.timestamp = old.timestamp",
-            border,
+            cutoff,
             limit,
             site,
         );

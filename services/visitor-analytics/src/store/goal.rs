@@ -58,16 +58,16 @@ impl Store {
             GoalTarget::Page(page) => (Some(page.as_str()), None),
             GoalTarget::Event(kind) => (None, Some(kind.as_str())),
         };
-        let known = sqlx::query!(
+        let site_goals = sqlx::query!(
             r#"select s.id, (select count(*) from visitor_analytics.goal g
                              where g.site_id = s.id) as "goals!"
                from visitor_analytics.site s where s.domain = $1"#,
             site,
         );
-        let Some(known) = known.fetch_optional(&self.pool).await? else {
+        let Some(site_goals) = site_goals.fetch_optional(&self.pool).await? else {
             return Ok(UpsertOutcome::NotFound);
         };
-        if known.goals >= MAX_GOALS_PER_SITE {
+        if site_goals.goals >= MAX_GOALS_PER_SITE {
             return Ok(UpsertOutcome::LimitReached);
         }
         let added = sqlx::query_as!(
@@ -77,7 +77,7 @@ impl Store {
                values ($1, $2, $3, $4, $5, $6, $7) on conflict on constraint goal_name_key do nothing
                returning id, $8::text as "site!", name, page, event_type, value, created_at"#,
             id,
-            known.id,
+            site_goals.id,
             name,
             page,
             event_type,
@@ -98,16 +98,16 @@ impl Store {
     /// The times of all events of a type by visitor, in the period of a report and a day around it.
     pub async fn goal_event_times(
         &self,
-        asked: &ReportQuery,
+        query: &ReportQuery,
         event_type: &str,
     ) -> Result<BoundedResult<EventTimes>, StoreError> {
         let rows = sqlx::query!(
             "select visitor_id, timestamp from visitor_analytics.event
              where site_id = $1 and timestamp >= $2 and timestamp < $3 and event_type = $4
              order by timestamp",
-            asked.site.id,
-            asked.period.from - EVENT_MARGIN,
-            asked.period.to + EVENT_MARGIN,
+            query.site.id,
+            query.period.from - EVENT_MARGIN,
+            query.period.to + EVENT_MARGIN,
             event_type,
         );
         let (mut rows, mut happened, mut count) = (rows.fetch(&self.pool), EventTimes::new(), 0);

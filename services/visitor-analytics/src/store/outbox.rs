@@ -98,10 +98,10 @@ impl OutboxColumns {
         session: Uuid,
         visit: &IncomingVisit,
         network: Option<IpNet>,
-        owed: bool,
+        is_location_pending: bool,
         now: DateTime<Utc>,
     ) {
-        let wait = if owed {
+        let delay = if is_location_pending {
             LOCATION_WAIT
         } else {
             TimeDelta::zero()
@@ -109,7 +109,7 @@ impl OutboxColumns {
         self.sessions.push(session);
         self.visits.push(visit.id);
         self.timestamps.push(visit.timestamp);
-        self.due_at.push(now + wait);
+        self.due_at.push(now + delay);
         self.networks
             .push(network.map(|network| network.to_string()));
     }
@@ -208,13 +208,25 @@ impl Store {
     /// that was erased meanwhile leaves no record.
     pub async fn complete_announcements(
         &self,
-        told: &[CompletedAnnouncement],
+        completed: &[CompletedAnnouncement],
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let ids: Vec<i64> = told.iter().map(|one| one.id).collect();
-        let notifications: Vec<Option<Uuid>> = told.iter().map(|one| one.notification_id).collect();
-        let visitors: Vec<Option<&str>> = told.iter().map(|one| one.visitor()).collect();
-        let sites: Vec<Option<&str>> = told.iter().map(|one| one.site()).collect();
+        let ids: Vec<i64> = completed
+            .iter()
+            .map(|announcement| announcement.id)
+            .collect();
+        let notifications: Vec<Option<Uuid>> = completed
+            .iter()
+            .map(|announcement| announcement.notification_id)
+            .collect();
+        let visitors: Vec<Option<&str>> = completed
+            .iter()
+            .map(|announcement| announcement.visitor())
+            .collect();
+        let sites: Vec<Option<&str>> = completed
+            .iter()
+            .map(|announcement| announcement.site())
+            .collect();
         sqlx::query!(
             "with gone as (
                  delete from visitor_analytics.outbox where id = any($1) returning id, session_id)
@@ -238,11 +250,11 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes records of announced sessions before `border`, or older than the retention of their
+    /// Deletes records of announced sessions before `cutoff`, or older than the retention of their
     /// site.
     pub async fn delete_expired_announcements(
         &self,
-        border: Option<DateTime<Utc>>,
+        cutoff: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
         let done = sqlx::query!(
@@ -251,7 +263,7 @@ impl Store {
                  join visitor_analytics.site s on s.id = a.site_id
                  where a.announced_at < greatest($1::timestamptz, $2::timestamptz - make_interval(days => s.retention_days))
                  limit $3)",
-            border,
+            cutoff,
             now,
             DELETE_BATCH_ANNOUNCEMENTS,
         );

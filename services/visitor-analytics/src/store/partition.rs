@@ -1,20 +1,15 @@
 //! Monthly partitions of visits and sessions, created before they are needed.
 
+mod cache;
+
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveTime, Utc};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
+pub(super) use cache::PartitionCache;
+
 use super::{Store, StoreError};
-
-/// The months whose partitions exist, each by its first day.
-#[derive(Clone, Debug, Default)]
-pub(super) struct PartitionCache {
-    months: Arc<Mutex<BTreeSet<NaiveDate>>>,
-}
-
-const MONTHS_LOCK_POISONED: &str = "no code panics while it holds this lock";
 
 /// Earlier months share a partition that the migration creates.
 pub(super) const FIRST_MONTHLY_PARTITION: NaiveDate =
@@ -24,13 +19,6 @@ pub(super) const FIRST_MONTHLY_PARTITION: NaiveDate =
 /// to update sessions in place.
 const PARTITIONED_TABLES: [(&str, &str); 2] =
     [("visit", ""), ("session", "with (fillfactor = 70)")];
-
-impl PartitionCache {
-    fn missing_months(&self, months: &BTreeSet<NaiveDate>) -> Vec<NaiveDate> {
-        let known = self.months.lock().expect(MONTHS_LOCK_POISONED);
-        months.difference(&known).copied().collect()
-    }
-}
 
 impl Store {
     /// Creates missing partitions for visits at these times. Cheap if they exist.
@@ -46,8 +34,7 @@ impl Store {
             // Boxed, because otherwise the future of every request would reserve memory for this
             // rare call.
             Box::pin(create_partitions(&self.pool, month)).await?;
-            let mut known = self.partitions.months.lock().expect(MONTHS_LOCK_POISONED);
-            known.insert(month);
+            self.partitions.insert(month);
         }
         Ok(())
     }
@@ -55,11 +42,7 @@ impl Store {
     /// Creates the partitions of this month and the next in advance, so that no visit has to wait.
     /// Clears the cache, since somebody may have dropped a partition by hand.
     pub async fn ensure_upcoming_partitions(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
-        self.partitions
-            .months
-            .lock()
-            .expect(MONTHS_LOCK_POISONED)
-            .clear();
+        self.partitions.clear();
         let next = now.checked_add_months(Months::new(1)).unwrap_or(now);
         self.ensure_partitions([now, next].into_iter()).await
     }

@@ -28,17 +28,17 @@ pub(super) async fn insert(
     visits: &[&EnrichedVisit],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let owed = || {
+    let pending = || {
         visits
             .iter()
             .filter(|visit| visit.location_status == LocationStatus::Pending)
     };
-    if owed().next().is_none() {
+    if pending().next().is_none() {
         return Ok(());
     }
-    let ids: Vec<_> = owed().map(|v| v.visit.id).collect();
-    let timestamps: Vec<_> = owed().map(|v| v.visit.timestamp).collect();
-    let ips: Vec<IpNet> = owed().map(|v| v.visit.ip.into()).collect();
+    let ids: Vec<_> = pending().map(|v| v.visit.id).collect();
+    let timestamps: Vec<_> = pending().map(|v| v.visit.timestamp).collect();
+    let ips: Vec<IpNet> = pending().map(|v| v.visit.ip.into()).collect();
     sqlx::query!(
         "insert into visitor_analytics.owed_location (visit_id, visit_timestamp, ip, created_at)
          select id, moment, ip, $4 from unnest($1::uuid[], $2::timestamptz[], $3::inet[])
@@ -104,12 +104,12 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        let owed = rows.into_iter().map(|row| PendingLocation {
+        let pending = rows.into_iter().map(|row| PendingLocation {
             visit_id: row.visit_id,
             timestamp: row.visit_timestamp,
             ip: row.ip.addr(),
         });
-        Ok(owed.collect())
+        Ok(pending.collect())
     }
 
     pub async fn count_pending_locations(&self) -> Result<i64, StoreError> {
@@ -126,8 +126,8 @@ impl Store {
         found: &[(PendingLocation, Option<std::sync::Arc<Location>>)],
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let ids: Vec<_> = found.iter().map(|(owed, _)| owed.visit_id).collect();
-        let timestamps: Vec<_> = found.iter().map(|(owed, _)| owed.timestamp).collect();
+        let ids: Vec<_> = found.iter().map(|(pending, _)| pending.visit_id).collect();
+        let timestamps: Vec<_> = found.iter().map(|(pending, _)| pending.timestamp).collect();
         let locations: Vec<_> = found.iter().map(|(_, place)| place.as_deref()).collect();
         let mut transaction = self.pool.begin().await?;
         let located = self

@@ -64,12 +64,12 @@ pub enum RecordOutcome {
 
 impl Store {
     /// Records a batch at `now`, all of it or none. The partitions of its months must exist.
-    /// Sessions to be announced according to `telling` are put into the outbox.
+    /// Sessions to be announced according to `notify_policy` are put into the outbox.
     pub async fn record(
         &self,
         batch: &[EnrichedVisit],
         now: DateTime<Utc>,
-        telling: NotifyPolicy,
+        notify_policy: NotifyPolicy,
     ) -> Result<Vec<RecordedVisit>, StoreError> {
         let domains = batch.iter().map(|v| v.visit.site.as_str());
         let sites = self.site_ids(domains).await?;
@@ -83,16 +83,16 @@ impl Store {
             batch,
             keys: &keys,
             now,
-            fresh_since: now.checked_sub_signed(telling.max_age).unwrap_or(now),
-            trigger: telling.trigger,
+            fresh_since: now.checked_sub_signed(notify_policy.max_age).unwrap_or(now),
+            trigger: notify_policy.trigger,
             is_first: true,
         };
-        let mut recording = self.writer_lease.lock().await;
-        let mut line = recording.take(now).await?;
-        let recorded = attempt.run(&mut line).await;
+        let mut lease = self.writer_lease.lock().await;
+        let mut writer = lease.take(now).await?;
+        let recorded = attempt.record(&mut writer).await;
         // After any other error the state of the connection is unknown, so it is closed.
         if matches!(recorded, Ok(_) | Err(StoreError::Constraint(_))) {
-            recording.put_back(line);
+            lease.put_back(writer);
         }
         recorded
     }
@@ -129,16 +129,19 @@ struct BatchDraft<'a> {
 }
 
 impl<'a> RecordAttempt<'a> {
-    async fn run(mut self, line: &mut WriterConnection) -> Result<Vec<RecordedVisit>, StoreError> {
-        if let Some(recent) = &mut line.session_cache {
-            if let Some(recorded) = self.record_exclusive(&mut line.connection, recent).await? {
+    async fn record(
+        mut self,
+        writer: &mut WriterConnection,
+    ) -> Result<Vec<RecordedVisit>, StoreError> {
+        if let Some(cache) = &mut writer.session_cache {
+            if let Some(recorded) = self.record_exclusive(&mut writer.connection, cache).await? {
                 return Ok(recorded);
             }
             self.is_first = false;
-            line.release_lease().await?;
+            writer.release_lease().await?;
         }
         for _ in 0..MAX_RECORD_ATTEMPTS {
-            if let Some(recorded) = self.record_shared(&mut line.connection).await? {
+            if let Some(recorded) = self.record_shared(&mut writer.connection).await? {
                 return Ok(recorded);
             }
             self.is_first = false;
@@ -158,8 +161,8 @@ impl<'a> RecordAttempt<'a> {
             .begin_with(locks::begin_locked(self.keys))
             .await?;
         let moments = self.batch.iter().map(|visit| visit.visit.timestamp);
-        let near = session::find_near(&mut transaction, self.keys.iter().zip(moments)).await?;
-        let mut draft = self.draft(&mut transaction, near).await?;
+        let nearby = session::find_near(&mut transaction, self.keys.iter().zip(moments)).await?;
+        let mut draft = self.draft(&mut transaction, nearby).await?;
         let Some(marked) = self.write(&mut transaction, &mut draft).await? else {
             return Ok(None);
         };
@@ -172,11 +175,11 @@ impl<'a> RecordAttempt<'a> {
     async fn record_exclusive(
         &self,
         connection: &mut PgConnection,
-        recent: &mut SessionCache,
+        cache: &mut SessionCache,
     ) -> Result<Option<Vec<RecordedVisit>>, StoreError> {
-        let near = recent.find_near(connection, self.keys, self.batch, self.now);
-        let near = near.await?;
-        let mut draft = self.draft(connection, near).await?;
+        let nearby = cache.find_near(connection, self.keys, self.batch, self.now);
+        let nearby = nearby.await?;
+        let mut draft = self.draft(connection, nearby).await?;
         let marked = if self.fits_one_statement(&draft) {
             self.write(connection, &mut draft).await?
         } else {
@@ -190,30 +193,30 @@ impl<'a> RecordAttempt<'a> {
         let Some(marked) = marked else {
             return Ok(None);
         };
-        recent.apply(&draft.plans);
+        cache.apply(&draft.plans);
         Ok(Some(self.finish_commit(&draft, marked)))
     }
 
     async fn draft(
         &self,
         connection: &mut PgConnection,
-        near: SessionsByVisitor,
+        nearby: SessionsByVisitor,
     ) -> Result<BatchDraft<'a>, StoreError> {
-        let known = self.find_existing(connection, &near).await?;
-        let new = self.new_visits(&known);
+        let existing = self.find_existing(connection, &nearby).await?;
+        let new = self.new_visits(&existing);
         let plans = plan_sessions(
             self.batch,
             self.keys,
             &new,
-            near,
+            nearby,
             (self.fresh_since, self.trigger),
         );
         let visits: Vec<_> = new.iter().map(|&index| &self.batch[index]).collect();
         Ok(BatchDraft {
             sessions: sessions_by_visit(&plans),
             dimension_ids: self.store.dimensions.look_up(&visits),
-            duplicates: self.duplicates(&new, &known),
-            existing: known,
+            duplicates: self.duplicates(&new, &existing),
+            existing,
             new,
             visits,
             plans,
@@ -242,7 +245,7 @@ impl<'a> RecordAttempt<'a> {
         draft: &mut BatchDraft<'_>,
     ) -> Result<Option<MarkedDays>, StoreError> {
         DimensionCache::insert_missing(connection, &mut draft.dimension_ids, &draft.visits).await?;
-        let news = InsertBatch {
+        let insert_batch = InsertBatch {
             sites: draft.new.iter().map(|&index| self.keys[index].0).collect(),
             sessions: (draft.visits.iter())
                 .map(|visit| draft.sessions[&visit::key(visit)].0)
@@ -251,12 +254,12 @@ impl<'a> RecordAttempt<'a> {
             dimension_ids: &draft.dimension_ids,
             plans: &draft.plans,
         };
-        if !news.write(connection, self.now).await? {
+        if !insert_batch.write(connection, self.now).await? {
             return Ok(None);
         }
         duplicate_visit::count_duplicates(connection, &draft.duplicates, self.now).await?;
-        let marks = &self.store.dirty_days;
-        let marked = marks.mark(connection, touched_periods(&draft.plans), self.now);
+        let dirty_days = &self.store.dirty_days;
+        let marked = dirty_days.mark(connection, touched_periods(&draft.plans), self.now);
         marked.await.map(Some)
     }
 
@@ -273,48 +276,52 @@ impl<'a> RecordAttempt<'a> {
     async fn find_existing(
         &self,
         connection: &mut PgConnection,
-        near: &SessionsByVisitor,
+        nearby: &SessionsByVisitor,
     ) -> Result<HashMap<VisitKey, ExistingVisit>, StoreError> {
-        let suspects = self.keys.iter().zip(self.batch).filter(|(key, visit)| {
+        let candidates = self.keys.iter().zip(self.batch).filter(|(key, visit)| {
             let moment = visit.visit.timestamp;
-            let mut sessions = near.get(*key).into_iter().flatten();
+            let mut sessions = nearby.get(*key).into_iter().flatten();
             !self.is_first || sessions.any(|s| s.entry.0 <= moment && moment <= s.exit.0)
         });
-        let suspects: Vec<_> = suspects.map(|(_, visit)| visit::key(visit)).collect();
-        visit::find_existing(connection, &suspects).await
+        let candidates: Vec<_> = candidates.map(|(_, visit)| visit::key(visit)).collect();
+        visit::find_existing(connection, &candidates).await
     }
 
     /// Indices of the visits that are not stored yet; of equal visits, the first.
-    fn new_visits(&self, known: &HashMap<VisitKey, ExistingVisit>) -> Vec<usize> {
-        let mut met = HashSet::new();
+    fn new_visits(&self, existing: &HashMap<VisitKey, ExistingVisit>) -> Vec<usize> {
+        let mut seen = HashSet::new();
         let indices = 0..self.batch.len();
         let new = indices.filter(|&index| {
             let key = visit::key(&self.batch[index]);
-            !known.contains_key(&key) && met.insert(key)
+            !existing.contains_key(&key) && seen.insert(key)
         });
         new.collect()
     }
 
     /// The duplicates in the batch. A visit with the key of another site's visit is none.
-    fn duplicates(&self, new: &[usize], known: &HashMap<VisitKey, ExistingVisit>) -> Vec<VisitKey> {
+    fn duplicates(
+        &self,
+        new: &[usize],
+        existing: &HashMap<VisitKey, ExistingVisit>,
+    ) -> Vec<VisitKey> {
         if new.len() == self.batch.len() {
             return vec![];
         }
         let mut sites: HashMap<VisitKey, i32> =
-            known.iter().map(|(k, v)| (*k, v.site_id)).collect();
+            existing.iter().map(|(k, v)| (*k, v.site_id)).collect();
         let added = new.iter().map(|&index| &self.batch[index]).map(visit::key);
         sites.extend(added.zip(new.iter().map(|&index| self.keys[index].0)));
         let mut new = new.iter().peekable();
         let places = self.batch.iter().zip(self.keys).enumerate();
-        let copies = places.filter(|(index, _)| new.next_if_eq(&index).is_none());
-        let copies = copies.map(|(_, (visit, (site, _)))| (visit::key(visit), site));
-        let of_one_site = copies.filter(|(key, site)| sites.get(key) == Some(*site));
+        let duplicates = places.filter(|(index, _)| new.next_if_eq(&index).is_none());
+        let duplicates = duplicates.map(|(_, (visit, (site, _)))| (visit::key(visit), site));
+        let of_one_site = duplicates.filter(|(key, site)| sites.get(key) == Some(*site));
         of_one_site.map(|(key, _)| key).collect()
     }
 
     fn recorded_visits(
         &self,
-        known: &HashMap<VisitKey, ExistingVisit>,
+        existing: &HashMap<VisitKey, ExistingVisit>,
         new: &[usize],
         sessions: &HashMap<VisitKey, (Uuid, bool)>,
     ) -> Vec<RecordedVisit> {
@@ -322,17 +329,17 @@ impl<'a> RecordAttempt<'a> {
             .iter()
             .map(|&index| (visit::key(&self.batch[index]), index))
             .collect();
-        let answers = self.batch.iter().enumerate().map(|(index, visit)| {
+        let outcomes = self.batch.iter().enumerate().map(|(index, visit)| {
             let key = visit::key(visit);
             let site_id = self.keys[index].0;
-            if let Some(known) = known.get(&key) {
-                if known.site_id != site_id {
+            if let Some(existing) = existing.get(&key) {
+                if existing.site_id != site_id {
                     return RecordedVisit::id_conflict();
                 }
                 return RecordedVisit {
                     outcome: RecordOutcome::Duplicate,
-                    session_id: known.session_id,
-                    visitor_id: known.visitor_id.clone(),
+                    session_id: existing.session_id,
+                    visitor_id: existing.visitor_id.clone(),
                     is_new_session: false,
                 };
             }
@@ -354,6 +361,6 @@ impl<'a> RecordAttempt<'a> {
                 is_new_session: is_new && begins,
             }
         });
-        answers.collect()
+        outcomes.collect()
     }
 }

@@ -96,11 +96,11 @@ impl Store {
         Ok(partitions)
     }
 
-    /// Counts visits and sessions before `border` in partitions that cover more than one month.
-    pub async fn count_shared_rows(&self, border: NaiveDate) -> Result<u64, StoreError> {
+    /// Counts visits and sessions before `cutoff` in partitions that cover more than one month.
+    pub async fn count_shared_rows(&self, cutoff: NaiveDate) -> Result<u64, StoreError> {
         let mut rows = 0;
         for (name, column) in SHARED_PARTITIONS {
-            rows += self.count_rows(name, &before_sql(column, border)).await?;
+            rows += self.count_rows(name, &before_sql(column, cutoff)).await?;
         }
         Ok(rows)
     }
@@ -112,42 +112,42 @@ impl Store {
         Ok(count.fetch_one(&self.pool).await?.cast_unsigned())
     }
 
-    /// Deletes the visits and sessions before `border`, the first day of a month. A session across
+    /// Deletes the visits and sessions before `cutoff`, the first day of a month. A session across
     /// the border then begins with its first visit after it. Rollups of folded days are kept. Safe
     /// to repeat and to run concurrently.
     pub async fn expire(
         &self,
-        border: NaiveDate,
+        cutoff: NaiveDate,
         now: DateTime<Utc>,
     ) -> Result<ExpiredData, StoreError> {
-        let mut old = self.monthly_partitions_before(border).await?;
-        let shared = self.has_shared_rows_before(border).await?;
+        let mut old = self.monthly_partitions_before(cutoff).await?;
+        let shared = self.has_shared_rows_before(cutoff).await?;
         if old.is_empty() && !shared {
             return Ok(ExpiredData::default());
         }
         let mut connection = self.pool.acquire().await?;
-        rollup::set_visit_horizon(&mut connection, midnight(border)).await?;
+        rollup::set_visit_horizon(&mut connection, midnight(cutoff)).await?;
         drop(connection);
-        rollup::drop_packs_before(&self.pool, midnight(border)).await?;
+        rollup::delete_blocks_before(&self.pool, midnight(cutoff)).await?;
         let most = i64::try_from(DELETE_BATCH_ROWS).unwrap_or(i64::MAX);
-        while self.delete_events(None, midnight(border), most).await? > 0 {}
+        while self.delete_events(None, midnight(cutoff), most).await? > 0 {}
         sqlx::query!(
             "delete from visitor_analytics.imported_visit where visit_timestamp < $1",
-            midnight(border)
+            midnight(cutoff)
         )
         .execute(&self.pool)
         .await?;
         sqlx::query!(
             "delete from visitor_analytics.visit_copy where visit_timestamp < $1",
-            midnight(border)
+            midnight(cutoff)
         )
         .execute(&self.pool)
         .await?;
-        while self.trim_sessions(midnight(border), None, now).await? {}
+        while self.trim_sessions(midnight(cutoff), None, now).await? {}
         let mut expired = ExpiredData::default();
-        if shared && border < FIRST_MONTHLY_PARTITION {
+        if shared && cutoff < FIRST_MONTHLY_PARTITION {
             for (name, column) in SHARED_PARTITIONS {
-                expired.rows += self.delete_rows(name, &before_sql(column, border)).await?;
+                expired.rows += self.delete_rows(name, &before_sql(column, cutoff)).await?;
             }
         } else if shared {
             old.extend(SHARED_PARTITIONS.map(|(name, _)| name.to_owned()));
@@ -162,10 +162,10 @@ impl Store {
         Ok(expired)
     }
 
-    /// The monthly partitions that end at `border` or before.
+    /// The monthly partitions that end at `cutoff` or before.
     async fn monthly_partitions_before(
         &self,
-        border: NaiveDate,
+        cutoff: NaiveDate,
     ) -> Result<Vec<String>, StoreError> {
         let names = sqlx::query_scalar!(
             r#"select c.relname::text as "name!"
@@ -176,26 +176,26 @@ impl Store {
         );
         let names = names.fetch_all(&self.pool).await?.into_iter();
         let old =
-            |name: &String| partition::partition_month(name).is_some_and(|month| month < border);
+            |name: &String| partition::partition_month(name).is_some_and(|month| month < cutoff);
         Ok(names.filter(old).collect())
     }
 
-    async fn has_shared_rows_before(&self, border: NaiveDate) -> Result<bool, StoreError> {
+    async fn has_shared_rows_before(&self, cutoff: NaiveDate) -> Result<bool, StoreError> {
         // Site by site, to use the index.
         let reaches = sqlx::query_scalar!(
             r#"select exists (select from visitor_analytics.site s where exists (
                    select from visitor_analytics.visit_past v
                    where v.site_id = s.id and v.timestamp < $1)) as "reaches!""#,
-            midnight(border),
+            midnight(cutoff),
         );
         Ok(reaches.fetch_one(&self.pool).await?)
     }
 
-    /// Trims sessions (of one site or of all) across `border`, so that they begin with their first
+    /// Trims sessions (of one site or of all) across `cutoff`, so that they begin with their first
     /// visit after it. Returns whether there may be more.
     async fn trim_sessions(
         &self,
-        border: DateTime<Utc>,
+        cutoff: DateTime<Utc>,
         site: Option<i32>,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
@@ -203,7 +203,7 @@ impl Store {
             "select id, site_id, visitor_id, last_seen_at from visitor_analytics.session
              where started_at < $1 and last_seen_at >= $1 and ($3::int is null or site_id = $3)
              limit $2",
-            border,
+            cutoff,
             TRIM_BATCH_SESSIONS,
             site,
         )
@@ -218,7 +218,7 @@ impl Store {
             .map(|row| {
                 let period = TouchedPeriod {
                     site_id: row.site_id,
-                    from: border,
+                    from: cutoff,
                     to: row.last_seen_at,
                 };
                 ((row.site_id, row.visitor_id), period)
@@ -238,7 +238,7 @@ impl Store {
                    where s.id = any($2) and s.started_at < $1
                    group by s.id, s.started_at) k
              where s.id = k.id and s.started_at = k.before",
-            border,
+            cutoff,
             &ids,
         )
         .execute(&mut *transaction)
@@ -295,8 +295,8 @@ fn has_code(error: &sqlx::Error, wanted: &str) -> bool {
     code.as_deref() == Some(wanted)
 }
 
-fn before_sql(column: &str, border: NaiveDate) -> String {
-    format!("{column} < '{}'", partition::midnight_rfc3339(border))
+fn before_sql(column: &str, cutoff: NaiveDate) -> String {
+    format!("{column} < '{}'", partition::midnight_rfc3339(cutoff))
 }
 
 fn midnight(day: NaiveDate) -> DateTime<Utc> {

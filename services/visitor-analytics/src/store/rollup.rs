@@ -6,91 +6,45 @@
 //! days itself.
 
 mod column_block;
+mod day_rollup;
 mod dictionary;
 mod dirty_day;
 mod fold;
 mod month;
 mod paths;
 mod quarter_hour;
+mod schedule;
 mod time_zone;
+mod time_zone_change;
 mod verify;
+mod visit_ids;
 mod write;
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use rollups::aggregate::Metrics;
-use rollups::column_block::ColumnBlock;
+use chrono::{DateTime, NaiveDate, Utc};
 use rollups::day::LocalDay;
-use rollups::dimension::Dimension;
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 pub(super) use column_block::{
-    day_versions as pack_marks, delete_before as drop_packs_before, load as load_packs,
+    day_versions as block_versions, delete_before as delete_blocks_before, load as load_blocks,
     load_visitor_lists,
 };
+pub use day_rollup::{ClaimedDay, DayRollup, RollupRow};
 pub(super) use dictionary::ValueDictionary;
-pub(super) use dirty_day::{DirtyDays, MarkedDays, OPEN_DAY_GRACE, TouchedPeriod};
+pub(super) use dirty_day::{DirtyDays, MarkedDays, TouchedPeriod};
 pub use fold::visitor_hash;
 pub(super) use month::load_sums;
-pub(super) use paths::{EncodedPaths, encode_day as ways_of_day, load as load_ways};
-pub(super) use quarter_hour::{QuarterHourDay, load_days as clocks};
-pub(super) use time_zone::{mark_all_days, parse_time_zone as zone_named};
+pub(super) use paths::{EncodedPaths, encode_day as encode_day_paths, load as load_paths};
+pub(super) use quarter_hour::{QuarterHourDay, load_days as load_quarter_hours};
+pub(super) use schedule::OPEN_DAY_GRACE;
+use schedule::ROLLUP_LEASE;
+pub(super) use time_zone::parse_time_zone;
+pub(super) use time_zone_change::mark_all_days;
 pub use verify::{MetricMismatch, VerifiableDay, VerifyOutcome};
 pub(super) use write::{
-    EncodedMetrics as DayNumbers, VALUES_LOCK, encode_metrics as as_bytes, ensure_value_ids,
-    find_value_id,
+    EncodedMetrics, VALUES_LOCK, encode_metrics, ensure_value_ids, find_value_id,
 };
 
 use super::{Store, StoreError};
-
-/// A day is folded this long after its end. Processes treat a day as open for an hour less, so that
-/// differing clocks do no harm and transactions in progress have long been committed.
-const ROLLUP_DELAY: TimeDelta = TimeDelta::hours(2);
-/// A claimed day must be folded within this time. A day that changes after its end becomes due
-/// after the same time.
-const ROLLUP_LEASE: TimeDelta = TimeDelta::minutes(10);
-
-/// A day to fold, claimed for ten minutes.
-#[derive(Clone, Copy, Debug)]
-pub struct ClaimedDay {
-    pub site_id: i32,
-    pub date: NaiveDate,
-    /// The id of the last change.
-    change: Uuid,
-}
-
-/// The metrics of one value on one day.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RollupRow {
-    pub dimension: Dimension,
-    /// Whether the metrics are of bots' sessions.
-    pub is_bot: bool,
-    /// `None` for visits without a value.
-    pub value: Option<Arc<str>>,
-    pub metrics: Metrics,
-}
-
-/// The result of folding a day.
-#[derive(Clone, Debug)]
-pub struct DayRollup {
-    pub rows: Vec<RollupRow>,
-    /// The visits in columns.
-    pub blocks: Vec<Arc<ColumnBlock>>,
-    /// The paths of the pages in the column blocks.
-    pub paths: HashMap<u32, Arc<str>>,
-    pub day: LocalDay,
-}
-
-impl DayRollup {
-    /// The texts whose ids are needed to write the rollup.
-    pub(super) fn texts(&self) -> impl Iterator<Item = &Arc<str>> {
-        let values = self.rows.iter().filter_map(|row| row.value.as_ref());
-        values.chain(self.paths.values())
-    }
-}
 
 impl Store {
     /// Claims at most `limit` days that are due. No other process claims them until the lease
@@ -116,24 +70,27 @@ impl Store {
 
     /// Folds a claimed day. Returns the number of rows written, or `None` if the day changed
     /// meanwhile and stays dirty.
-    pub async fn fold_claimed_day(&self, due: &ClaimedDay) -> Result<Option<usize>, StoreError> {
-        let day = self.local_day(due.site_id, due.date).await?;
-        if self.is_expired(due.site_id, &day).await? {
+    pub async fn fold_claimed_day(
+        &self,
+        claimed: &ClaimedDay,
+    ) -> Result<Option<usize>, StoreError> {
+        let day = self.local_day(claimed.site_id, claimed.date).await?;
+        if self.is_expired(claimed.site_id, &day).await? {
             // Keeps the existing rollup, since the remaining visits are incomplete.
-            return Ok(write::unmark(&self.pool, due).await?.then_some(0));
+            return Ok(write::unmark(&self.pool, claimed).await?.then_some(0));
         }
-        let folded = self.fold_day(due.site_id, due.date).await?;
-        self.replace_day(due, &folded).await
+        let folded = self.fold_day(claimed.site_id, claimed.date).await?;
+        self.replace_day(claimed, &folded).await
     }
 
     /// Writes the rollup of a day that was claimed before its visits were read. Returns the number
     /// of rows written, or `None`, without any change, if the day changed meanwhile.
     pub async fn replace_day(
         &self,
-        due: &ClaimedDay,
+        claimed: &ClaimedDay,
         folded: &DayRollup,
     ) -> Result<Option<usize>, StoreError> {
-        write::replace(&self.pool, due, folded).await
+        write::replace(&self.pool, claimed, folded).await
     }
 
     /// Computes the rollup of a day from its visits.
@@ -148,9 +105,9 @@ impl Store {
 
     /// Whether visits of this day have expired.
     async fn is_expired(&self, site_id: i32, day: &LocalDay) -> Result<bool, StoreError> {
-        let kept = sqlx::query_scalar!("select visitor_analytics.kept_since($1)", site_id);
-        let kept = kept.fetch_one(&self.pool).await?;
-        Ok(kept.is_some_and(|kept| day.from < kept))
+        let kept_since = sqlx::query_scalar!("select visitor_analytics.kept_since($1)", site_id);
+        let kept_since = kept_since.fetch_one(&self.pool).await?;
+        Ok(kept_since.is_some_and(|kept_since| day.from < kept_since))
     }
 }
 

@@ -1,52 +1,17 @@
 //! Salts of visitor ids.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
+mod cache;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_lc_rs::rand;
 use chrono::{DateTime, NaiveDate, Utc};
 
+use cache::ExpiringSalt;
+pub(super) use cache::SaltCache;
+
 use super::{Store, StoreError};
 use crate::domain::visitor_id::{SALT_BYTES, Salt, SaltPeriod};
-
-/// Caches salts with their expiry. Once a salt is deleted, the visitor ids of its period can no
-/// longer be linked to addresses.
-#[derive(Clone, Debug, Default)]
-pub(super) struct SaltCache {
-    salts: Arc<Mutex<HashMap<SaltPeriod, ExpiringSalt>>>,
-    /// One request creates missing salts while the others wait.
-    create_lock: Arc<tokio::sync::Mutex<()>>,
-}
-
-type ExpiringSalt = (Salt, Option<DateTime<Utc>>);
-
-impl SaltCache {
-    /// The cached salts, and the periods without one.
-    fn look_up(
-        &self,
-        periods: &BTreeSet<SaltPeriod>,
-        now: DateTime<Utc>,
-    ) -> (BTreeMap<SaltPeriod, Salt>, Vec<SaltPeriod>) {
-        let mut known = self.salts.lock().expect(SALTS_LOCK_POISONED);
-        known.retain(|_, (_, expires_at)| expires_at.is_none_or(|end| now < end));
-        let mut salts = BTreeMap::new();
-        let mut missing = vec![];
-        for period in periods {
-            match known.get(period) {
-                Some((salt, _)) => _ = salts.insert(*period, salt.clone()),
-                None => missing.push(*period),
-            }
-        }
-        (salts, missing)
-    }
-
-    fn insert(&self, period: SaltPeriod, known: ExpiringSalt) {
-        let mut all = self.salts.lock().expect(SALTS_LOCK_POISONED);
-        all.insert(period, known);
-    }
-}
-
-const SALTS_LOCK_POISONED: &str = "no code panics while it holds this lock";
 
 impl Store {
     /// The salts of periods, the same on every replica. Creates missing salts.
@@ -75,9 +40,9 @@ impl Store {
             return Ok(salts);
         }
         self.insert_salts(&missing, now).await?;
-        for (period, known) in self.load_salts(&missing).await? {
-            salts.insert(period, known.0.clone());
-            self.salts.insert(period, known);
+        for (period, salt) in self.load_salts(&missing).await? {
+            salts.insert(period, salt.0.clone());
+            self.salts.insert(period, salt);
         }
         Ok(salts)
     }

@@ -1,6 +1,7 @@
 //! Sessions: lookup and merging.
 
 mod read;
+mod visitor_key;
 
 use std::collections::HashMap;
 
@@ -9,17 +10,14 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use read::{PathStep, SessionDetails};
+pub(super) use visitor_key::{SessionsByVisitor, VisitorKey};
 
 use super::StoreError;
 use super::record::VisitorSessionPlan;
 use crate::domain::session::{SESSION_TIMEOUT, Session};
 
-pub(super) type VisitorKey = (i32, String);
-
 /// A session that began longer ago is not continued. A literal in the statement repeats the bound.
 pub(super) const MAX_SESSION_AGE: TimeDelta = TimeDelta::days(31);
-
-pub(super) type SessionsByVisitor = HashMap<VisitorKey, Vec<Session>>;
 
 /// Finds the sessions within the session timeout of the given times, or of any time between the
 /// first and last of a visitor.

@@ -1,28 +1,17 @@
 //! Sites and their ids.
 
+mod id_cache;
 mod ignore_rules;
 mod new_site_limit;
 mod settings;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 
-use quick_cache::sync::Cache;
-
+pub(super) use id_cache::SiteIdCache;
 pub use new_site_limit::NewSiteCount;
 pub use settings::{Site, SiteUpdateOutcome};
 
 use super::{Store, StoreError};
-
-/// Ids of sites by domain and alias.
-#[derive(Clone, Debug)]
-pub(super) struct SiteIdCache(Arc<Cache<String, i32>>);
-
-impl SiteIdCache {
-    pub(super) fn new() -> Self {
-        Self(Arc::new(Cache::new(10_000)))
-    }
-}
 
 impl Store {
     /// Whether this domain is cached as a site's; does not query the database.

@@ -66,9 +66,9 @@ pub(super) fn restore_verdict(
     name: Option<String>,
     category: Option<&str>,
 ) -> BotVerdict {
-    let known = reasons.iter().filter_map(|code| BotRule::from_code(code));
+    let rules = reasons.iter().filter_map(|code| BotRule::from_code(code));
     BotVerdict::from_rules(
-        known.collect(),
+        rules.collect(),
         name,
         category.and_then(BotCategory::from_name),
     )
@@ -93,10 +93,10 @@ impl Store {
         &self,
         visitors: &[VisitorKey],
         changes: &[VerdictChange],
-        tell: Option<&SessionAnnouncement>,
+        announcement: Option<&SessionAnnouncement>,
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
-        if changes.is_empty() && tell.is_none() {
+        if changes.is_empty() && announcement.is_none() {
             return Ok(0);
         }
         let begin = locks::begin_locked(visitors);
@@ -107,12 +107,12 @@ impl Store {
             drop(recording);
             let transaction = self.pool.begin_with(begin).await?;
             return self
-                .apply_verdict_changes(transaction, changes, tell, now)
+                .apply_verdict_changes(transaction, changes, announcement, now)
                 .await;
         };
         let transaction = line.connection.begin_with(begin).await?;
         let done = self
-            .apply_verdict_changes(transaction, changes, tell, now)
+            .apply_verdict_changes(transaction, changes, announcement, now)
             .await?;
         line.invalidate(visitors);
         recording.put_back(line);
@@ -123,7 +123,7 @@ impl Store {
         &self,
         mut transaction: Transaction<'_, Postgres>,
         changes: &[VerdictChange],
-        tell: Option<&SessionAnnouncement>,
+        announcement: Option<&SessionAnnouncement>,
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
         let verdicts: Vec<_> = changes.iter().map(|change| Some(&change.verdict)).collect();
@@ -184,11 +184,13 @@ impl Store {
             to: session.last_seen_at,
         });
         let marked = self.dirty_days.mark(&mut transaction, touched, now).await?;
-        if let Some(tell) = tell {
-            tell.insert_into_outbox(&mut transaction, now).await?;
+        if let Some(announcement) = announcement {
+            announcement
+                .insert_into_outbox(&mut transaction, now)
+                .await?;
         }
         transaction.commit().await?;
-        if tell.is_some() {
+        if announcement.is_some() {
             self.wakeups.outbox.notify_one();
         }
         self.dimensions.remember_verdicts(&numbers);

@@ -5,6 +5,7 @@ mod engagement;
 mod export;
 mod filtered;
 mod foreign_ids;
+mod key;
 mod of_visitor;
 mod replay;
 pub(super) mod row;
@@ -22,18 +23,11 @@ use uuid::Uuid;
 pub(super) use columns::VisitColumns;
 pub use export::ExportQuery;
 pub(super) use filtered::{push_filters_and_order, push_page_conditions};
+pub(super) use key::{VisitKey, key};
 pub use of_visitor::VisitorVisit;
 use row::{VisitRow, select_visits};
 
 use super::{SiteLookup, Store, StoreError};
-use crate::domain::enriched_visit::EnrichedVisit;
-
-/// The primary key of a visit.
-pub(super) type VisitKey = (Uuid, DateTime<Utc>);
-
-pub(super) fn key(visit: &EnrichedVisit) -> VisitKey {
-    (visit.visit.id, visit.visit.timestamp)
-}
 
 /// The part of a stored visit that a response to a duplicate contains.
 #[expect(clippy::struct_field_names, reason = "the columns' names")]

@@ -57,7 +57,7 @@ async fn run_round(
                 let rows = rows?;
                 tracing::info!(
                     site = site.domain,
-                    border = %site.border,
+                    cutoff = %site.cutoff,
                     rows,
                     "removed expired data of a site"
                 );

@@ -99,7 +99,7 @@ async fn the_first_visit_is_corrected_and_the_next_is_known(pool: PgPool) {
     let (system, server) = start_with_dns(pool, &[]).await;
     for (ip, proof, name) in [
         ("66.249.66.1", "verified_crawler", json!("Googlebot")),
-        ("192.0.2.3", "crawler_pretender", Value::Null),
+        ("192.0.2.3", "spoofed_crawler", Value::Null),
     ] {
         let first = record_from(&system, ip, GOOGLE).await;
         assert_eq!(first["bot_reasons"], json!(["known_crawler", "bot_word"]));
@@ -132,7 +132,7 @@ async fn the_first_visit_is_corrected_and_the_next_is_known(pool: PgPool) {
     assert_eq!(late["bot_reasons"], json!(["known_crawler", "bot_word"]));
     until("a corrected verdict", async || {
         let (rule, _) = last_rule_and_name(&system, &late).await;
-        (rule == "crawler_pretender").then_some(())
+        (rule == "spoofed_crawler").then_some(())
     })
     .await;
 }
@@ -154,7 +154,7 @@ async fn a_failure_of_the_dns_changes_nothing_and_is_asked_again_later(pool: PgP
         // Another address is queued behind the first.
         let other = record_from(&system, "192.0.2.1", GOOGLE).await;
         let (rule, _) = last_rule_and_name(&system, &other).await;
-        (rule == "crawler_pretender").then(&times)
+        (rule == "spoofed_crawler").then(&times)
     })
     .await;
     record_from(&system, "192.0.2.5", GOOGLE).await;
@@ -173,7 +173,7 @@ async fn only_who_names_a_crawler_with_known_hosts_is_looked_up(pool: PgPool) {
     let (system, server) = start_with_dns(pool, &[&ranges]).await;
     let bing = "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)";
     for (user_agent, reason) in [
-        (bing, "crawler_pretender"),
+        (bing, "spoofed_crawler"),
         ("AcmeBot/1.0", "bot_word"),
         ("curl/8.5.0", "http_tool"),
     ] {
@@ -185,7 +185,7 @@ async fn only_who_names_a_crawler_with_known_hosts_is_looked_up(pool: PgPool) {
     let last = record_from(&system, "192.0.2.1", GOOGLE).await;
     until("a corrected verdict", async || {
         let (rule, _) = last_rule_and_name(&system, &last).await;
-        (rule == "crawler_pretender").then_some(())
+        (rule == "spoofed_crawler").then_some(())
     })
     .await;
     assert_eq!(server.asked(), ["1.2.0.192.in-addr.arpa."]);

@@ -252,6 +252,9 @@ async fn health_tells_an_exhausted_pool_from_a_database_that_is_away(pool: PgPoo
     })
     .await;
     let detail = health["detail"].as_str().unwrap();
-    assert!(detail.contains("all 2 connections are in use"), "{detail}");
+    assert!(
+        detail.contains("all 2 connections of the pool are in use"),
+        "{detail}"
+    );
     drop(held);
 }

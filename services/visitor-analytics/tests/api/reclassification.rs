@@ -88,7 +88,7 @@ async fn verdicts_sessions_and_days_follow_the_rules(pool: PgPool) {
     assert_eq!(system.read("/visits?include_bots=true").await, before);
     assert_eq!(system.count("unfolded_day").await, 1);
     let text = done.to_string();
-    assert!(text.contains("6 visits judged, 6 changed"), "{text}");
+    assert!(text.contains("6 visits classified, 6 changed"), "{text}");
     // A second run has nothing to do, unless `again` is set.
     assert!(reclassify_all(&system, HOW).await.was_complete);
     let anew = reclassify_all(&system, ReclassifyArgs { again: true, ..HOW }).await;

@@ -183,7 +183,7 @@ async fn crawlers_are_verified_by_their_addresses(pool: PgPool) {
     let google = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
     for (ip, proof, name) in [
         ("66.249.64.9", "verified_crawler", json!("Googlebot")),
-        ("81.2.69.142", "crawler_pretender", Value::Null),
+        ("81.2.69.142", "spoofed_crawler", Value::Null),
     ] {
         let recorded = system
             .record(&visit(&json!({"ip": ip, "user_agent": google})))

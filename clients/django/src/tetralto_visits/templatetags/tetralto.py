@@ -9,6 +9,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from tetralto_visits.page_views import can_be_page_view
+from tetralto_visits.tracking import recorder_of
 from tetralto_visits.views import page_script
 from tetralto_visits.visit import Visit
 
@@ -23,7 +24,7 @@ def tetralto_script(context: Context, nonce: object = None) -> SafeString:
     """
     request = context.get("request")
     visit: Visit | None = getattr(request, "visit", None)
-    recorder = visit.recorder if visit else None
+    recorder = recorder_of(request) if request is not None else None
     empty = SafeString("")
     if request is None or visit is None or recorder is None or visit.is_skipped:
         return empty

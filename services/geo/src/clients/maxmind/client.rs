@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
 
-use super::{WebLookupResult, WebServiceSettings};
+use super::super::record::WebServiceRecord;
 use crate::domain::UpstreamError;
 
 /// The most detailed service that free and paid accounts both have.
@@ -21,6 +21,17 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
 /// Real responses have about 3,000 bytes.
 const MAX_RESPONSE_BYTES: usize = 65_536;
 
+#[derive(Clone, Debug)]
+pub struct WebServiceSettings {
+    pub account_id: u32,
+    /// The license key of the account.
+    pub api_key: SecretString,
+    /// Such as `https://geolite.info`; only scheme, host and port are used.
+    pub host: Url,
+    /// Maximum number of lookups per day (UTC).
+    pub daily_lookups: u32,
+}
+
 pub(super) struct WebServiceClient {
     http: reqwest::Client,
     host: Url,
@@ -28,9 +39,26 @@ pub(super) struct WebServiceClient {
     api_key: SecretString,
 }
 
+pub(crate) enum WebLookupResult {
+    Found(Box<WebServiceRecord>),
+    NotFound,
+    /// The address is reserved and has no location.
+    Reserved,
+}
+
 #[derive(Deserialize)]
 struct WebServiceErrorBody {
     code: String,
+}
+
+impl WebLookupResult {
+    pub(super) fn outcome(&self) -> &'static str {
+        match self {
+            Self::Found(_) => "found",
+            Self::NotFound => "not_found",
+            Self::Reserved => "reserved",
+        }
+    }
 }
 
 impl WebServiceClient {

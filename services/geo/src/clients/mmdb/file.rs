@@ -6,7 +6,7 @@ use std::path::Path;
 
 use maxminddb::Reader;
 
-use super::DatabaseError;
+use super::error::DatabaseError;
 
 /// Three times the size of MaxMind's largest database.
 const MAX_FILE_BYTES: u64 = 1 << 30;

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::domain::Language;
 
-pub(in crate::clients) trait PlaceNames<T> {
+pub(crate) trait PlaceNames<T> {
     /// Returns the name in a language, or else in English.
     fn in_language(&self, language: Language) -> Option<&T>;
 }
@@ -12,13 +12,13 @@ pub(in crate::clients) trait PlaceNames<T> {
 /// The English name only. The others are not decoded: they are scattered in a database, so that
 /// decoding them would take longer than the rest of the lookup.
 #[derive(Deserialize)]
-pub(in crate::clients) struct EnglishNames<T> {
+pub(crate) struct EnglishNames<T> {
     en: Option<T>,
 }
 
 /// The names in all languages of MaxMind.
 #[derive(Deserialize)]
-pub(in crate::clients) struct LocalizedNames<T> {
+pub(crate) struct LocalizedNames<T> {
     de: Option<T>,
     en: Option<T>,
     es: Option<T>,

@@ -14,7 +14,7 @@ use crate::domain::Language;
 /// [`EnglishNames`](super::EnglishNames) or [`LocalizedNames`](super::LocalizedNames).
 /// Source: <https://dev.maxmind.com/geoip/docs/web-services/responses/>.
 #[derive(Deserialize)]
-pub(in crate::clients) struct PlaceRecord<T, N> {
+pub(crate) struct PlaceRecord<T, N> {
     continent: Option<NamedPlace<T, N>>,
     country: Option<NamedPlace<T, N>>,
     #[serde(default = "Vec::new")]
@@ -55,7 +55,7 @@ impl<T: AsRef<str>, N: PlaceNames<T>> NamedPlace<T, N> {
 
 impl<T: AsRef<str>, N: PlaceNames<T>> PlaceRecord<T, N> {
     /// Fills the empty fields of `to`.
-    pub(in crate::clients) fn fill(&self, to: &mut Location, language: Language) {
+    pub(crate) fn fill(&self, to: &mut Location, language: Language) {
         let code = self.country.as_ref().and_then(|c| c.iso_code.as_ref());
         if is_same_country(to.country_code.as_ref(), code.map(T::as_ref)) {
             self.fill_place(to, language);
@@ -71,7 +71,7 @@ impl<T: AsRef<str>, N: PlaceNames<T>> PlaceRecord<T, N> {
     }
 
     /// The network (CIDR) of the record, only in the web service.
-    pub(in crate::clients) fn network(&self) -> Option<&str> {
+    pub(crate) fn network(&self) -> Option<&str> {
         self.traits.as_ref()?.cidr.as_ref().map(T::as_ref)
     }
 

@@ -5,9 +5,9 @@ use std::fs::File;
 use chrono::{DateTime, Utc};
 use tempfile::NamedTempFile;
 
-use super::UpdateError;
 use super::archive::{ArchiveFormat, pack};
 use super::download_dir::{DownloadedArchive, LockedDownloadDir, run_blocking};
+use super::outcome::UpdateError;
 
 /// An installed database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl LockedDownloadDir {
         Ok((known == Some(&md5)).then_some(packed))
     }
 
-    /// Verifies and installs a file that [`LockedDownloadDir::pack`] has written.
+    /// Verifies and installs a file that [`LockedDownloadDir::export`] has written.
     pub async fn restore(
         &mut self,
         edition: &str,

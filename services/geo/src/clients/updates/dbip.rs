@@ -8,7 +8,7 @@ use url::Url;
 use super::archive::ArchiveFormat;
 use super::download;
 use super::download_dir::{DownloadedArchive, LockedDownloadDir};
-use super::{UpdateError, UpdateOutcome, UpdateResult};
+use super::outcome::{UpdateError, UpdateOutcome, UpdateResult};
 
 pub(super) const EDITION: &str = "dbip-city-lite";
 

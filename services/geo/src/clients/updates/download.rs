@@ -10,7 +10,7 @@ use serde::Deserialize;
 use tempfile::NamedTempFile;
 use url::{Host, Url};
 
-use super::UpdateError;
+use super::outcome::UpdateError;
 
 /// Three times the size of MaxMind's largest download.
 const MAX_DOWNLOAD_BYTES: u64 = 512 << 20;

@@ -10,12 +10,10 @@ use tempfile::NamedTempFile;
 use tokio::task::spawn_blocking;
 
 use super::super::mmdb::{DatabaseError, MmdbDatabase};
-use super::UpdateError;
 use super::archive::{ArchiveFormat, md5_of, unpack};
+use super::outcome::UpdateError;
+use super::temp_file;
 use super::update_state::{EditionState, UpdateState};
-
-/// Prefix of the names of unfinished files.
-pub(super) const TEMP_FILE_PREFIX: &str = ".download-";
 
 #[derive(Clone, Debug)]
 pub struct DownloadDir(PathBuf);
@@ -66,16 +64,7 @@ fn lock_dir(path: &Path) -> io::Result<Option<File>> {
         Err(TryLockError::WouldBlock) => return Ok(None),
         Err(TryLockError::Error(error)) => return Err(error),
     }
-    for entry in path.read_dir()? {
-        let entry = entry?;
-        if entry
-            .file_name()
-            .to_string_lossy()
-            .starts_with(TEMP_FILE_PREFIX)
-        {
-            fs::remove_file(entry.path())?;
-        }
-    }
+    temp_file::remove_all(path)?;
     Ok(Some(lock))
 }
 
@@ -157,7 +146,7 @@ impl LockedDownloadDir {
 
     /// Creates a file that is deleted when it is dropped.
     pub fn create_temp_file(&self) -> Result<NamedTempFile, UpdateError> {
-        let file = NamedTempFile::with_prefix_in(TEMP_FILE_PREFIX, &self.path);
+        let file = temp_file::create(&self.path);
         file.map_err(|error| UpdateError::Io(self.path.clone(), error))
     }
 

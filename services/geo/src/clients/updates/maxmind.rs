@@ -7,7 +7,7 @@ use url::Url;
 use super::archive::ArchiveFormat;
 use super::download::{self, AccountCredentials};
 use super::download_dir::{DownloadedArchive, LockedDownloadDir};
-use super::{UpdateError, UpdateOutcome, UpdateResult};
+use super::outcome::{UpdateError, UpdateOutcome, UpdateResult};
 
 #[derive(Deserialize)]
 struct UpdateMetadata {

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
-use tempfile::NamedTempFile;
+
+use super::temp_file;
 
 const STATE_FILE: &str = "ledger.json";
 
@@ -45,8 +46,7 @@ impl UpdateState {
 
     pub(super) fn write(&self, folder: &Path) -> io::Result<()> {
         let text = serde_json::to_vec_pretty(self)?;
-        let mut file =
-            NamedTempFile::with_prefix_in(super::download_dir::TEMP_FILE_PREFIX, folder)?;
+        let mut file = temp_file::create(folder)?;
         file.write_all(&text)?;
         file.as_file().sync_all()?;
         file.persist(folder.join(STATE_FILE))?;

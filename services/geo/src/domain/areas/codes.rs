@@ -1,6 +1,6 @@
 //! Countries, regions and postal codes.
 
-use super::{Place, Verdict};
+use super::verdict::Verdict;
 use crate::domain::countries;
 
 const MAX_POSTAL_CODE_CHARS: usize = 16;
@@ -48,16 +48,6 @@ impl RegionCode {
         let code = code.to_ascii_uppercase();
         sound.then_some(Self { country, code })
     }
-
-    pub(super) fn verdict_for(&self, place: &Place) -> Verdict {
-        match (&place.country, &place.region) {
-            (Some(country), _) if *country != self.country => Verdict::Outside,
-            (Some(_), Some(region)) if place.has_reliable_region() => {
-                Verdict::from(region.code == self.code)
-            }
-            _ => place.may_be_in(self.country),
-        }
-    }
 }
 
 /// A postal code. Comparisons ignore case and separators.
@@ -103,7 +93,7 @@ impl PostalCode {
 
     /// Whether a place with the postal code `known` is in the area of this code. `SW1A` contains
     /// `SW1A 1AA`; whether a place with the code `SW1A` is in `SW1A 1AA` is uncertain.
-    fn contains(&self, known: &Self) -> Verdict {
+    pub(super) fn contains(&self, known: &Self) -> Verdict {
         if self.text == known.text || (self.is_one_group() && self.text == known.first_group()) {
             Verdict::Inside
         } else if known.is_one_group() && known.text == self.first_group() {
@@ -132,20 +122,6 @@ impl ScopedPostalCode {
         };
         let code = PostalCode::parse(code)?;
         Some(Self { country, code })
-    }
-
-    pub(super) fn verdict_for(&self, place: &Place) -> Verdict {
-        let in_country = match (self.country, place.country) {
-            (Some(own), Some(known)) if own != known => return Verdict::Outside,
-            (Some(own), None) => place.may_be_in(own),
-            _ => Verdict::Inside,
-        };
-        match &place.postal_code {
-            Some(known) if place.has_reliable_postal_code() => {
-                self.code.contains(known).min(in_country)
-            }
-            _ => in_country.min(Verdict::Uncertain),
-        }
     }
 }
 

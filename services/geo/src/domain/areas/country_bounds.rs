@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use geo_types::Rect;
 
-use super::CountryCode;
+use super::codes::CountryCode;
 use super::sphere::{EARTH_RADIUS_KM, GeoPoint, Position};
 
 /// One line per country: the code, then boxes as west, south, east, north. No box crosses the

@@ -1,6 +1,6 @@
 //! A spatial index of all areas, so that a check evaluates few of them.
 //!
-//! The index only finds candidates; [`CompiledArea::judge`] decides.
+//! The index only finds candidates; [`CompiledArea::verdict_for`] decides.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -10,11 +10,12 @@ use rstar::primitives::{GeomWithData, Rectangle};
 use rstar::{AABB, PointDistance, RTree, RTreeObject};
 use uuid::Uuid;
 
+use super::codes::{CountryCode, RegionCode};
+use super::compiled_area::{CIRCLE_INDEX, CompiledArea};
 use super::country_bounds::{self, CountryBounds};
-use super::sphere::{SphericalCap, UnitVector, chord_length};
-use super::{
-    CIRCLE_INDEX, CompiledArea, CountryCode, EARTH_RADIUS_KM, GeoPoint, Place, RegionCode, Verdict,
-};
+use super::place::Place;
+use super::sphere::{EARTH_RADIUS_KM, GeoPoint, SphericalCap, UnitVector, chord_length};
+use super::verdict::Verdict;
 
 /// Areas in the result of a check with the verdict `inside`.
 pub const MAX_INSIDE_AREAS: usize = 100;
@@ -206,7 +207,7 @@ impl AreaIndex {
         found.iter().map(|n| self.areas[*n].clone()).collect()
     }
 
-    /// Candidates for the verdict `Yes`: all areas that contain the place, and some others.
+    /// Candidates for the verdict `Inside`: all areas that contain the place, and some others.
     fn inside_candidates(&self, place: &Place) -> impl Iterator<Item = usize> {
         let point = place.point.map(GeoPoint::position).into_iter();
         let on_map = point.flat_map(|at| self.areas_on_map(Rect::new(at, at)));
@@ -222,7 +223,7 @@ impl AreaIndex {
         on_map.chain(countries).chain(regions).chain(postal_codes)
     }
 
-    /// Further candidates for the verdict `Maybe`.
+    /// Further candidates for the verdict `Uncertain`.
     fn uncertain_candidates(&self, place: &Place) -> impl Iterator<Item = usize> {
         let reach = place.accuracy_km / EARTH_RADIUS_KM;
         let near = place.point.into_iter().flat_map(move |point| {

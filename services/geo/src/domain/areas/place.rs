@@ -2,8 +2,10 @@
 
 use common::geo::Location;
 
+use super::codes::{CountryCode, PostalCode, RegionCode};
 use super::country_bounds;
-use super::{CountryCode, GeoPoint, PostalCode, RegionCode, Verdict};
+use super::sphere::GeoPoint;
+use super::verdict::Verdict;
 
 /// The accuracy radius of addresses without one.
 const DEFAULT_ACCURACY_KM: f64 = 50.0;
@@ -33,7 +35,7 @@ impl Place {
     }
 
     /// Whether the place may be in a country: by its country, or else by its coordinates. Never
-    /// `Yes`.
+    /// `Inside`.
     pub(super) fn may_be_in(&self, country: CountryCode) -> Verdict {
         let known = self.country.map(|known| known == country);
         let near = || {

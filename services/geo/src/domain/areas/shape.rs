@@ -2,12 +2,15 @@
 
 use geo_types::Rect;
 
-use super::polygon::PolygonRings;
 use super::sphere::{
     GeoPoint, Position, SphericalCap, UnitVector, component_max, component_min, edge_angle,
 };
 
 const EDGES_PER_CHUNK: usize = 16;
+
+/// The rings of a polygon, the outer one first. Each ring is closed. Its longitudes continue
+/// beyond ±180 if it crosses the antimeridian.
+pub(super) type PolygonRings = Vec<Vec<Position>>;
 
 /// A polygon with bounds around chunks of consecutive edges, so that most edges are skipped.
 #[derive(Clone, Debug)]

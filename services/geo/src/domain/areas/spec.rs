@@ -4,12 +4,12 @@ use geojson::Geometry;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::polygon::{InvalidGeometry, count_vertices, parse_polygons};
+use super::codes::{CountryCode, RegionCode, ScopedPostalCode};
+use super::compiled_area::CompiledArea;
+use super::invalid_geometry::InvalidGeometry;
+use super::polygon::{count_vertices, parse_polygons};
 use super::shape::{Circle, Polygon, antimeridian_border};
-use super::{
-    CompiledArea, CoordinateOutOfRange, CountryCode, EARTH_RADIUS_KM, GeoPoint, RegionCode,
-    ScopedPostalCode,
-};
+use super::sphere::{CoordinateOutOfRange, EARTH_RADIUS_KM, GeoPoint};
 
 /// Per area.
 pub const MAX_POSTAL_CODES: usize = 1_000;

@@ -4,8 +4,8 @@ use geo_types::Line;
 use rstar::primitives::GeomWithData;
 use rstar::{RTree, RTreeObject as _};
 
-use super::polygon::{InvalidGeometry, PolygonRings};
-use super::shape::{Polygon, orientation};
+use super::invalid_geometry::InvalidGeometry;
+use super::shape::{Polygon, PolygonRings, orientation};
 use super::sphere::{Position, component_max, component_min};
 
 /// An edge with the index of its ring and its index in the ring.

@@ -16,6 +16,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use md5::{Digest as _, Md5};
 use serde_json::json;
+use tar::{EntryType, Header};
 use tokio::sync::Semaphore;
 
 use super::maxmind::{ACCOUNT, KEY};
@@ -232,33 +233,17 @@ pub fn gzip(bytes: &[u8]) -> Vec<u8> {
 /// An archive as MaxMind's: a folder, notices, and the database.
 pub fn tar(edition: &str, database: &[u8]) -> Vec<u8> {
     let folder = format!("{edition}_20261117/");
-    let mut archive = vec![];
-    entry(&mut archive, &folder, b'5', b"");
-    entry(&mut archive, &format!("{folder}LICENSE.txt"), b'0', b"free");
-    entry(
-        &mut archive,
-        &format!("{folder}{edition}.mmdb"),
-        b'0',
-        database,
-    );
-    entry(
-        &mut archive,
-        &format!("{folder}COPYRIGHT.txt"),
-        b'0',
-        &[b'x'; 700],
-    );
-    archive.extend([0; 1024]);
-    archive
-}
-
-fn entry(archive: &mut Vec<u8>, name: &str, kind: u8, content: &[u8]) {
-    let mut header = [0; 512];
-    header[..name.len()].copy_from_slice(name.as_bytes());
-    let size = format!("{:011o}", content.len());
-    header[124..135].copy_from_slice(size.as_bytes());
-    header[156] = kind;
-    header[257..263].copy_from_slice(b"ustar\0");
-    archive.extend(header);
-    archive.extend(content);
-    archive.resize(archive.len().next_multiple_of(512), 0);
+    let mut archive = tar::Builder::new(vec![]);
+    let mut add = |name: &str, kind: EntryType, content: &[u8]| {
+        let mut header = Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_size(content.len() as u64);
+        let name = format!("{folder}{name}");
+        archive.append_data(&mut header, name, content).unwrap();
+    };
+    add("", EntryType::Directory, b"");
+    add("LICENSE.txt", EntryType::Regular, b"free");
+    add(&format!("{edition}.mmdb"), EntryType::Regular, database);
+    add("COPYRIGHT.txt", EntryType::Regular, &[b'x'; 700]);
+    archive.into_inner().unwrap()
 }

@@ -1,11 +1,14 @@
 //! Validates a rule's specification and compiles its expressions and templates.
 
+use std::sync::Arc;
+
 use chrono::{NaiveTime, TimeDelta};
 use chrono_tz::Tz;
 use uuid::Uuid;
 
-use super::invalid_rule::{MAX_LIST_ITEMS, MAX_RULE_NAME_CHARS, MAX_WINDOW_SECONDS};
-use super::{InvalidRule, QuietHoursSpec, Rule, RuleSpec, RuleWindow, TemplateSpec};
+use super::compiled::{EscalationStep, MessageTemplates, Rule, RuleWindow, TemplateVariant};
+use super::invalid_rule::{InvalidRule, MAX_LIST_ITEMS, MAX_RULE_NAME_CHARS, MAX_WINDOW_SECONDS};
+use super::spec::{QuietHoursSpec, RuleSpec, TemplateSpec};
 use crate::domain::channel_address::Channel;
 use crate::domain::expression::CelExpression;
 use crate::domain::quiet_hours::QuietHours;
@@ -13,51 +16,13 @@ use crate::domain::recipient::is_language_tag;
 use crate::domain::recipient_ref::RecipientRef;
 use crate::domain::template::{Template, TemplateError};
 
-/// The recipients that are notified after a delay.
-#[derive(Clone, Debug)]
-pub struct EscalationStep {
-    /// Delay after the notification is accepted.
-    pub after: TimeDelta,
-    /// Restricts the channels; empty allows all.
-    pub channels: Vec<Channel>,
-    /// Never empty.
-    pub recipients: Vec<RecipientRef>,
-}
-
-/// The templates of a rule, by channel and language.
-#[derive(Clone, Debug, Default)]
-pub struct MessageTemplates(Vec<TemplateVariant>);
-
-#[derive(Clone, Debug)]
-pub struct TemplateVariant {
-    channel: Option<Channel>,
-    language: Option<String>,
-    pub title: Option<Template>,
-    pub text: Template,
-    pub html: Option<Template>,
-}
-
-impl MessageTemplates {
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Returns the best match: a template for the channel outranks one for the language. Of equal
-    /// matches the first wins.
-    #[must_use]
-    pub fn best_match(&self, channel: Channel, language: Option<&str>) -> Option<&TemplateVariant> {
-        let fit = |variant: &&TemplateVariant| {
-            let on = variant.channel.is_none_or(|own| own == channel);
-            let own = variant.language.as_deref();
-            on && own.is_none_or(|own| Some(own) == language)
-        };
-        let rank = |v: &&TemplateVariant| (v.channel.is_some(), v.language.is_some());
-        self.0.iter().rev().filter(fit).max_by_key(rank)
+impl Rule {
+    pub fn new(id: Uuid, spec: &RuleSpec) -> Result<Arc<Self>, InvalidRule> {
+        compile_rule(id, spec).map(Arc::new)
     }
 }
 
-pub(super) fn compile_rule(id: Uuid, spec: &RuleSpec) -> Result<Rule, InvalidRule> {
+fn compile_rule(id: Uuid, spec: &RuleSpec) -> Result<Rule, InvalidRule> {
     let known = |c: char| !c.is_control();
     let length = spec.name.chars().take(MAX_RULE_NAME_CHARS + 1).count();
     if !(1..=MAX_RULE_NAME_CHARS).contains(&length) || !spec.name.chars().all(known) {

@@ -7,7 +7,7 @@ use minijinja::machinery::ast::{BinOpKind, CallArg, Expr, IfCond, Stmt};
 use minijinja::machinery::{Token, parse, tokenize};
 use minijinja::syntax::SyntaxConfig;
 
-use super::TemplateError;
+use super::error::TemplateError;
 use super::filters::{ALLOWED_FILTERS, ALLOWED_TESTS};
 
 /// Tokens between `{{` and `}}` or `{%` and `%}`. The parser recurses at most once per token.

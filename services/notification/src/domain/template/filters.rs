@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use minijinja::filters as builtin;
 use minijinja::tests;
 use minijinja::value::{Kwargs, ValueKind};
-use minijinja::{Environment, Error, State, Value};
+use minijinja::{Environment, Error, ErrorKind, State, Value};
 
-use super::{MAX_OUTPUT_BYTES, invalid_operation};
+use super::limits::MAX_OUTPUT_BYTES;
 
 /// Filters that [`add_filters`] registers.
 pub(super) const ALLOWED_FILTERS: [&str; 18] = [
@@ -184,7 +184,7 @@ fn join(budget: &TextBudget, items: &Value, separator: Option<&str>) -> Result<S
                 joined.push_str(text);
             }
             None if item.kind() == ValueKind::Number => {
-                joined.push_str(&budget.charge_text(&item)?)
+                joined.push_str(&budget.charge_text(&item)?);
             }
             None => return Err(invalid_operation("join needs strings or numbers")),
         }
@@ -251,4 +251,8 @@ fn is_divisible_by(value: &Value, divisor: &Value) -> bool {
     let real = |value: &Value| f64::try_from(value.clone()).ok();
     let both = real(value).zip(real(divisor));
     both.is_some_and(|(value, divisor)| value % divisor == 0.0)
+}
+
+fn invalid_operation(detail: &'static str) -> Error {
+    Error::new(ErrorKind::InvalidOperation, detail)
 }

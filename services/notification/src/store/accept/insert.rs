@@ -7,10 +7,11 @@ use sqlx::PgExecutor;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::NewNotification;
+use super::new_notification::NewNotification;
 use crate::domain::delivery_plan::PlannedDelivery;
-use crate::domain::notification::{Notification, priority_name};
+use crate::domain::notification::Notification;
 use crate::domain::person::Person;
+use crate::domain::priority::priority_name;
 use crate::domain::rule_result::RuleResult;
 use crate::store::StoreError;
 use crate::store::idempotency_key::{IdempotencyKey, KEY_RETENTION};

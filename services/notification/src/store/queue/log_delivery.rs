@@ -2,20 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
-use uuid::Uuid;
 
 use super::LEASE_DURATION;
 use crate::domain::channel_address::Channel;
+use crate::domain::log_delivery::LogDelivery;
 use crate::store::StoreError;
-
-#[derive(Clone, Debug)]
-pub struct LogDelivery {
-    pub id: Uuid,
-    /// The stored address.
-    pub recipient: String,
-    pub body: String,
-    pub created_at: DateTime<Utc>,
-}
 
 /// Sends at most `limit` deliveries of `channel` that are due at `now`, longest due first, and
 /// returns their number. Only for providers that answer immediately and never fail: `tell` runs

@@ -3,7 +3,7 @@
 //! A text that begins like a formula is prefixed with the guard `'`. A guard is also inserted after
 //! each `;`, `,` or tab that is followed by such a beginning: a program that expects another
 //! separator than the comma ignores quotes inside a cell and splits the cell there. A text that
-//! begins with `'` gets a guard as well, so that [`read()`] can remove guards without loss. JSON is
+//! begins with `'` gets a guard as well, so that [`parse_record`] can remove guards without loss. JSON is
 //! escaped instead and stays valid JSON. Values contain no line breaks, so that each line is a
 //! record.
 
@@ -57,7 +57,7 @@ fn write_quoted(text: &mut String, value: &str) {
     text.push('"');
 }
 
-/// Parses a record and removes the guards that [`line()`] adds; `None` if the quotes are
+/// Parses a record and removes the guards that [`write_record`] adds; `None` if the quotes are
 /// unbalanced.
 #[must_use]
 pub fn parse_record(line: &str) -> Option<Vec<String>> {

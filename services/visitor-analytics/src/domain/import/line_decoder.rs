@@ -15,14 +15,14 @@ pub enum DecodedLine {
 #[derive(Debug, Default)]
 pub struct LineDecoder {
     buffer: Vec<u8>,
-    /// The start of the next line in `pieces`.
+    /// The start of the next line in `buffer`.
     start: usize,
     /// Whether the current line is too long already.
     is_too_long: bool,
 }
 
 impl LineDecoder {
-    /// Adds bytes. Call [`Self::take`] until it returns `None` first.
+    /// Adds bytes. Call [`Self::next_line`] until it returns `None` first.
     pub fn push(&mut self, piece: &[u8]) {
         self.buffer.drain(..self.start);
         self.start = 0;

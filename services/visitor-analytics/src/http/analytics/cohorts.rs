@@ -5,8 +5,8 @@ use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Query;
 use chrono::{DateTime, Utc};
+use rollups::cohort::MAX_COHORT_PERIODS;
 use rollups::query::Interval;
-use rollups::retention::MAX_COHORT_PERIODS;
 use serde::Serialize;
 use utoipa::ToSchema;
 

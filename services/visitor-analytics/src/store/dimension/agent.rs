@@ -4,7 +4,7 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{DimensionId, DimensionTable, bytes, column, key};
+use super::table::{DimensionId, DimensionTable, bytes, column, key};
 use crate::domain::enriched_visit::EnrichedVisit;
 use crate::store::StoreError;
 
@@ -49,7 +49,7 @@ impl DimensionTable for AgentTable {
         let devices: Vec<&str> = column(visits, |v| v.user_agent_info.agent.device_type.as_str());
         let brands = column(visits, |v| v.user_agent_info.agent.brand.as_deref());
         let models = column(visits, |v| v.user_agent_info.agent.model.as_deref());
-        let numbers = sqlx::query_as!(
+        let ids = sqlx::query_as!(
             DimensionId,
             r#"with added as (
                    insert into visitor_analytics.agent (key, user_agent, browser, browser_version,
@@ -71,6 +71,6 @@ impl DimensionTable for AgentTable {
             &brands as _,
             &models as _,
         );
-        Ok(numbers.fetch_all(connection).await?)
+        Ok(ids.fetch_all(connection).await?)
     }
 }

@@ -4,7 +4,7 @@ use common::geo::Location;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{DimensionId, DimensionTable, bytes, column, key};
+use super::table::{DimensionId, DimensionTable, bytes, column, key};
 use crate::store::StoreError;
 
 pub(super) struct NetworkTable;
@@ -29,7 +29,7 @@ impl DimensionTable for NetworkTable {
     ) -> Result<Vec<DimensionId>, StoreError> {
         let asns = column(locations, |l| l.asn.map(i64::from));
         let organizations = column(locations, |l| l.as_organization.as_deref());
-        let numbers = sqlx::query_as!(
+        let ids = sqlx::query_as!(
             DimensionId,
             r#"with added as (
                    insert into visitor_analytics.network (key, asn, as_organization)
@@ -43,6 +43,6 @@ impl DimensionTable for NetworkTable {
             &asns as _,
             &organizations as _,
         );
-        Ok(numbers.fetch_all(connection).await?)
+        Ok(ids.fetch_all(connection).await?)
     }
 }

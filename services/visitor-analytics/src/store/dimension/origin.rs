@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use url::Url;
 use uuid::Uuid;
 
-use super::{DimensionId, DimensionTable, bytes, column, key};
+use super::table::{DimensionId, DimensionTable, bytes, column, key};
 use crate::domain::enriched_visit::EnrichedVisit;
 use crate::store::StoreError;
 
@@ -47,7 +47,7 @@ impl DimensionTable for OriginTable {
         let utm_campaigns = column(visits, |v| v.traffic_source.utm.campaign.as_deref());
         let utm_terms = column(visits, |v| v.traffic_source.utm.term.as_deref());
         let utm_contents = column(visits, |v| v.traffic_source.utm.content.as_deref());
-        let numbers = sqlx::query_as!(
+        let ids = sqlx::query_as!(
             DimensionId,
             r#"with added as (
                    insert into visitor_analytics.origin (key, referrer, source, medium, channel,
@@ -70,6 +70,6 @@ impl DimensionTable for OriginTable {
             &utm_terms as _,
             &utm_contents as _,
         );
-        Ok(numbers.fetch_all(connection).await?)
+        Ok(ids.fetch_all(connection).await?)
     }
 }

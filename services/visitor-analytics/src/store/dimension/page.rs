@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use url::{Position, Url};
 use uuid::Uuid;
 
-use super::{DimensionId, DimensionTable, bytes, column, key};
+use super::table::{DimensionId, DimensionTable, bytes, column, key};
 use crate::domain::enriched_visit::EnrichedVisit;
 use crate::store::StoreError;
 
@@ -30,7 +30,7 @@ impl DimensionTable for PageTable {
         let bases: Vec<&str> = column(visits, |v| base(&v.visit.url));
         let paths: Vec<&str> = column(visits, |v| v.visit.url.path());
         let titles = column(visits, |v| v.visit.title.as_deref());
-        let numbers = sqlx::query_as!(
+        let ids = sqlx::query_as!(
             DimensionId,
             r#"with added as (
                    insert into visitor_analytics.page (key, base, path, title)
@@ -45,6 +45,6 @@ impl DimensionTable for PageTable {
             &paths as _,
             &titles as _,
         );
-        Ok(numbers.fetch_all(connection).await?)
+        Ok(ids.fetch_all(connection).await?)
     }
 }

@@ -4,7 +4,7 @@ use common::geo::Location;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{DimensionId, DimensionTable, bytes, column, key};
+use super::table::{DimensionId, DimensionTable, bytes, column, key};
 use crate::store::StoreError;
 
 pub(super) struct PlaceTable;
@@ -45,7 +45,7 @@ impl DimensionTable for PlaceTable {
         let latitudes = column(locations, |l| l.latitude);
         let longitudes = column(locations, |l| l.longitude);
         let time_zones = column(locations, |l| l.time_zone.as_deref());
-        let numbers = sqlx::query_as!(
+        let ids = sqlx::query_as!(
             DimensionId,
             r#"with added as (
                    insert into visitor_analytics.place (key, country_code, country, region_code,
@@ -67,6 +67,6 @@ impl DimensionTable for PlaceTable {
             &longitudes as _,
             &time_zones as _,
         );
-        Ok(numbers.fetch_all(connection).await?)
+        Ok(ids.fetch_all(connection).await?)
     }
 }

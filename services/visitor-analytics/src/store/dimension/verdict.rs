@@ -4,7 +4,7 @@ use bot_detection::{BotCategory, BotVerdict, RULESET_VERSION};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{DimensionId, DimensionTable, bytes, column, key};
+use super::table::{DimensionId, DimensionTable, bytes, column, key};
 use crate::store::StoreError;
 
 pub(super) struct VerdictTable;
@@ -43,7 +43,7 @@ impl DimensionTable for VerdictTable {
         let reasons: Vec<String> = column(verdicts, reasons);
         let names = column(verdicts, |v| v.name.as_deref());
         let categories = column(verdicts, category);
-        let numbers = sqlx::query_as!(
+        let ids = sqlx::query_as!(
             DimensionId,
             r#"with added as (
                    insert into visitor_analytics.verdict (key, is_bot, score, reasons, bot_name,
@@ -67,6 +67,6 @@ impl DimensionTable for VerdictTable {
             &categories as _,
             RULESET_VERSION.cast_signed(),
         );
-        Ok(numbers.fetch_all(connection).await?)
+        Ok(ids.fetch_all(connection).await?)
     }
 }

@@ -7,7 +7,7 @@ use common::notification::ErasureRequest;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
-use super::Person;
+use super::person::Person;
 use crate::store::session::VisitorKey;
 use crate::store::{Store, StoreError};
 

@@ -11,15 +11,11 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::rows::DeletedVisits;
-use super::{dimension_values, rollup_texts};
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 
 /// The time between the steps. It is much longer than the age of caches and any transaction. The
 /// days that an erasure touches are folded again within this time.
 pub(super) const STEP_INTERVAL: TimeDelta = TimeDelta::hours(1);
-/// Claimed values must be processed within this time.
-const SWEEP_LEASE: TimeDelta = TimeDelta::minutes(10);
-const MAX_VALUES_PER_SWEEP: i64 = 10_000;
 
 pub(super) const PAGE_KIND: i16 = 1;
 pub(super) const ORIGIN_KIND: i16 = 2;
@@ -41,10 +37,10 @@ pub(super) struct ErasedValue {
 /// of texts are computed as by [`key`](crate::store::dimension::key).
 pub(super) async fn insert_candidates(
     connection: &mut PgConnection,
-    gone: &DeletedVisits,
+    deleted: &DeletedVisits,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    if gone.ids.is_empty() {
+    if deleted.ids.is_empty() {
         return Ok(());
     }
     sqlx::query!(
@@ -74,47 +70,16 @@ pub(super) async fn insert_candidates(
          select * from erased order by kind, value_id, key
          on conflict on constraint erased_value_pkey do update set due_at = excluded.due_at
          where erased_value.retired_at is null",
-        &gone.pages,
-        &gone.origins,
-        &gone.agents,
-        &gone.texts,
+        &deleted.pages,
+        &deleted.origins,
+        &deleted.agents,
+        &deleted.texts,
         now,
         now + STEP_INTERVAL,
     )
     .execute(connection)
     .await?;
     Ok(())
-}
-
-impl Store {
-    /// Moves values that are due one step further. Returns the number of deleted values, and
-    /// whether more may be due.
-    pub async fn sweep_erased_values(&self, now: DateTime<Utc>) -> Result<(u64, bool), StoreError> {
-        let due = sqlx::query_as!(
-            ErasedValue,
-            "update visitor_analytics.erased_value v set due_at = $2
-             from (select kind, value_id, key from visitor_analytics.erased_value
-                   where due_at <= $1 order by due_at limit $3 for update skip locked) d
-             where v.kind = d.kind and v.value_id = d.value_id and v.key = d.key
-             returning v.kind, v.value_id, v.key, v.retired_at, v.due_at",
-            now,
-            now + SWEEP_LEASE,
-            MAX_VALUES_PER_SWEEP,
-        );
-        let due = due.fetch_all(&self.pool).await?;
-        let more = i64::try_from(due.len()).is_ok_and(|due| due == MAX_VALUES_PER_SWEEP);
-        let (texts, values): (Vec<_>, Vec<_>) = due.into_iter().partition(|v| v.kind == TEXT_KIND);
-        let mut removed = 0;
-        if !values.is_empty() {
-            removed += dimension_values::sweep(&self.pool, &values, now).await?;
-            self.dimensions.clear();
-        }
-        if !texts.is_empty() {
-            removed += rollup_texts::sweep(&self.pool, &texts, now).await?;
-            self.text_ids.clear();
-        }
-        Ok((removed, more))
-    }
 }
 
 /// Removes values that need no further check, unless they were erased again meanwhile.

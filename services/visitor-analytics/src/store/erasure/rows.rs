@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::Person;
+use super::person::Person;
 use crate::store::StoreError;
 use crate::store::rollup::TouchedPeriod;
 use crate::store::session::VisitorKey;
@@ -151,37 +151,38 @@ pub(super) async fn delete_visits(
     )
     .fetch_all(connection)
     .await?;
-    let mut gone = DeletedVisits::default();
+    let mut deleted = DeletedVisits::default();
     for visit in visits {
-        gone.ids.push(visit.id);
-        gone.timestamps.push(visit.timestamp);
-        gone.sessions.push(visit.session_id);
-        gone.pages.push(visit.page_id);
-        gone.origins.push(visit.origin_id);
-        gone.agents.push(visit.agent_id);
-        gone.texts.extend(visit.language);
+        deleted.ids.push(visit.id);
+        deleted.timestamps.push(visit.timestamp);
+        deleted.sessions.push(visit.session_id);
+        deleted.pages.push(visit.page_id);
+        deleted.origins.push(visit.origin_id);
+        deleted.agents.push(visit.agent_id);
+        deleted.texts.extend(visit.language);
         // The format of the column blocks.
-        gone.texts
+        deleted
+            .texts
             .extend(serde_json::to_string(&visit.properties).ok());
-        gone.texts.extend(visit.properties);
+        deleted.texts.extend(visit.properties);
     }
-    gone.texts.sort_unstable();
-    gone.texts.dedup();
-    Ok(gone)
+    deleted.texts.sort_unstable();
+    deleted.texts.dedup();
+    Ok(deleted)
 }
 
 pub(in crate::store) async fn delete_pending_locations(
     connection: &mut PgConnection,
-    gone: &VisitKeyColumns,
+    deleted: &VisitKeyColumns,
 ) -> Result<u64, StoreError> {
-    let done = sqlx::query!(
+    let result = sqlx::query!(
         "delete from visitor_analytics.owed_location o
          using unnest($1::uuid[], $2::timestamptz[]) as n (id, moment)
          where o.visit_id = n.id and o.visit_timestamp = n.moment",
-        &gone.ids,
-        &gone.timestamps,
+        &deleted.ids,
+        &deleted.timestamps,
     );
-    Ok(done.execute(connection).await?.rows_affected())
+    Ok(result.execute(connection).await?.rows_affected())
 }
 
 pub(super) async fn delete_events(
@@ -190,7 +191,7 @@ pub(super) async fn delete_events(
     keys: &[VisitorKey],
 ) -> Result<u64, StoreError> {
     let (sites, visitors) = visitor_columns(keys);
-    let done = sqlx::query!(
+    let result = sqlx::query!(
         "delete from visitor_analytics.event e
          using unnest($1::int[], $2::text[]) as k (site_id, visitor_id)
          where e.visitor_id = k.visitor_id and e.site_id = k.site_id
@@ -199,21 +200,21 @@ pub(super) async fn delete_events(
         &visitors as _,
         person.user_id(),
     );
-    Ok(done.execute(connection).await?.rows_affected())
+    Ok(result.execute(connection).await?.rows_affected())
 }
 
 pub(in crate::store) async fn delete_outbox_entries(
     connection: &mut PgConnection,
-    gone: &VisitKeyColumns,
+    deleted: &VisitKeyColumns,
 ) -> Result<u64, StoreError> {
-    let done = sqlx::query!(
+    let result = sqlx::query!(
         "delete from visitor_analytics.outbox o
          using unnest($1::uuid[], $2::timestamptz[]) as n (id, moment)
          where o.visit_id = n.id and o.visit_timestamp = n.moment",
-        &gone.ids,
-        &gone.timestamps,
+        &deleted.ids,
+        &deleted.timestamps,
     );
-    Ok(done.execute(connection).await?.rows_affected())
+    Ok(result.execute(connection).await?.rows_affected())
 }
 
 /// Deletes the records of announced sessions. For a visitor, deletes those of sessions that no
@@ -242,14 +243,14 @@ pub(super) async fn delete_announcements(
 
 pub(in crate::store) async fn delete_import_marks(
     connection: &mut PgConnection,
-    gone: &VisitKeyColumns,
+    deleted: &VisitKeyColumns,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "delete from visitor_analytics.imported_visit v
          using unnest($1::uuid[], $2::timestamptz[]) as n (id, moment)
          where v.visit_id = n.id and v.visit_timestamp = n.moment",
-        &gone.ids,
-        &gone.timestamps,
+        &deleted.ids,
+        &deleted.timestamps,
     )
     .execute(connection)
     .await?;

@@ -40,20 +40,25 @@ impl Store {
         let visitors: BTreeSet<&VisitorKey> =
             visits.iter().filter_map(|v| v.visitor.as_ref()).collect();
         let visitors: Vec<VisitorKey> = visitors.into_iter().cloned().collect();
-        let all = visit_keys(visits.iter());
+        let marked_keys = visit_keys(visits.iter());
         // A visit that was marked, but then recorded for another site, does not belong to the
         // import.
-        let gone = visit_keys(visits.iter().filter(|visit| visit.visitor.is_some()));
+        let recorded_keys = visit_keys(visits.iter().filter(|visit| visit.visitor.is_some()));
         let mut transaction = self.pool.begin_with(locks::begin_locked(&visitors)).await?;
-        let sessions = delete_visits(&mut transaction, &gone).await?;
-        let before = rebuild_sessions(&mut transaction, &sessions)
+        let sessions = delete_visits(&mut transaction, &recorded_keys).await?;
+        let previous = rebuild_sessions(&mut transaction, &sessions)
             .await?
             .previous;
-        delete_pending_locations(&mut transaction, &gone).await?;
-        delete_outbox_entries(&mut transaction, &gone).await?;
-        delete_import_marks(&mut transaction, &all).await?;
-        duplicate_visit::delete_counts(&mut transaction, &gone.ids, &gone.timestamps).await?;
-        let periods = before.iter().map(|(key, session)| TouchedPeriod {
+        delete_pending_locations(&mut transaction, &recorded_keys).await?;
+        delete_outbox_entries(&mut transaction, &recorded_keys).await?;
+        delete_import_marks(&mut transaction, &marked_keys).await?;
+        duplicate_visit::delete_counts(
+            &mut transaction,
+            &recorded_keys.ids,
+            &recorded_keys.timestamps,
+        )
+        .await?;
+        let periods = previous.iter().map(|(key, session)| TouchedPeriod {
             site_id: key.0,
             from: session.entry.0,
             to: session.exit.0,
@@ -61,7 +66,7 @@ impl Store {
         let marked = self.dirty_days.mark(&mut transaction, periods, now).await?;
         transaction.commit().await?;
         self.dirty_days.remember(marked);
-        Ok(all.ids.len() as u64)
+        Ok(marked_keys.ids.len() as u64)
     }
 
     /// The next batch of visits of an import. The visitor is `None` for a visit that was never
@@ -124,39 +129,36 @@ pub(in crate::store) async fn rebuild_sessions(
     connection: &mut PgConnection,
     ids: &[Uuid],
 ) -> Result<RebuiltSessions, StoreError> {
-    let before = delete_sessions(connection, ids).await?;
-    let left = remaining_visits(connection, &before).await?;
+    let previous = delete_sessions(connection, ids).await?;
+    let remaining = remaining_visits(connection, &previous).await?;
     let mut sessions = 0;
-    for (key, arrivals) in &left {
-        let old: Vec<&Session> = sessions_of_visitor(&before, key).collect();
+    for (key, arrivals) in &remaining {
+        let old: Vec<&Session> = sessions_of_visitor(&previous, key).collect();
         sessions += rebuild_visitor_sessions(connection, key, &old, arrivals).await?;
     }
-    Ok(RebuiltSessions {
-        previous: before,
-        sessions,
-    })
+    Ok(RebuiltSessions { previous, sessions })
 }
 
 fn sessions_of_visitor<'a>(
     found: &'a DeletedSessions,
     key: &'a VisitorKey,
 ) -> impl Iterator<Item = &'a Session> {
-    let of = found.iter().filter(move |(of, _)| of == key);
-    of.map(|(_, session)| session)
+    let sessions = found.iter().filter(move |(visitor, _)| visitor == key);
+    sessions.map(|(_, session)| session)
 }
 
 /// Returns the sessions of the deleted visits.
 async fn delete_visits(
     connection: &mut PgConnection,
-    gone: &VisitKeyColumns,
+    keys: &VisitKeyColumns,
 ) -> Result<Vec<Uuid>, StoreError> {
     let sessions = sqlx::query_scalar!(
         "delete from visitor_analytics.visit v
          using unnest($1::uuid[], $2::timestamptz[]) as n (id, moment)
          where v.id = n.id and v.timestamp = n.moment
          returning v.session_id",
-        &gone.ids,
-        &gone.timestamps,
+        &keys.ids,
+        &keys.timestamps,
     );
     let sessions = sessions.fetch_all(connection).await?;
     let sessions: BTreeSet<Uuid> = sessions.into_iter().collect();
@@ -207,9 +209,9 @@ async fn remaining_visits(
         &columns.started_at,
         &columns.last_seen_at,
     );
-    let mut left: BTreeMap<VisitorKey, Vec<IncomingVisit>> = BTreeMap::new();
+    let mut visits: BTreeMap<VisitorKey, Vec<IncomingVisit>> = BTreeMap::new();
     for row in rows.fetch_all(connection).await? {
-        let arrivals = left.entry((row.site_id, row.visitor_id)).or_default();
+        let arrivals = visits.entry((row.site_id, row.visitor_id)).or_default();
         arrivals.push(IncomingVisit {
             timestamp: row.timestamp,
             id: row.id,
@@ -217,7 +219,7 @@ async fn remaining_visits(
             is_recent: false,
         });
     }
-    Ok(left)
+    Ok(visits)
 }
 
 /// Sessionizes the remaining visits of a visitor again. Returns the number of sessions.

@@ -55,22 +55,18 @@ impl InsertBatch<'_> {
         now: DateTime<Utc>,
     ) -> Result<(), sqlx::Error> {
         let visits = visit::VisitColumns::of(self.visits);
-        let new = || {
-            let plans = self.plans.iter();
-            plans.flat_map(|p| p.changes.new.iter().map(|session| (&p.key, session)))
-        };
+        let plans = || self.plans.iter();
+        let new = || plans().flat_map(|p| p.changes.new.iter().map(|session| (&p.key, session)));
         let new_sites: Vec<i32> = new().map(|(key, _)| key.0).collect();
         let new_visitors: Vec<&str> = new().map(|(key, _)| key.1.as_str()).collect();
-        let begun = session::SessionColumns::of(new().map(|(_, session)| session));
-        let changed = || {
-            self.plans
-                .iter()
-                .flat_map(|planned| &planned.changes.changed)
-        };
-        let before: Vec<DateTime<Utc>> = changed().map(|(before, _)| *before).collect();
-        let gone_on =
+        let new_sessions = session::SessionColumns::of(new().map(|(_, session)| session));
+        let changed = || plans().flat_map(|plan| &plan.changes.changed);
+        let previous_starts: Vec<DateTime<Utc>> = changed()
+            .map(|(previous_start, _)| *previous_start)
+            .collect();
+        let changed_sessions =
             session::SessionColumns::of(changed().map(|(_, session): &(_, Session)| session));
-        let told = self.outbox_columns(now);
+        let outbox_rows = self.outbox_columns(now);
         sqlx::query!(
             "with begun as (
                  insert into visitor_analytics.session (site_id, visitor_id, id, started_at,
@@ -128,30 +124,30 @@ impl InsertBatch<'_> {
             &visits.ips as _,
             &new_sites,
             &new_visitors as _,
-            &begun.ids,
-            &begun.started_at,
-            &begun.last_seen_at,
-            &begun.entries,
-            &begun.exits,
-            &begun.visits,
-            &begun.bots,
-            &begun.announced,
-            &before,
-            &gone_on.ids,
-            &gone_on.started_at,
-            &gone_on.last_seen_at,
-            &gone_on.entries,
-            &gone_on.exits,
-            &gone_on.visits,
-            &gone_on.bots,
-            &gone_on.announced,
-            before.iter().min(),
-            before.iter().max(),
-            &told.sessions,
-            &told.visits,
-            &told.timestamps,
-            &told.due_at,
-            &told.networks as &[Option<String>],
+            &new_sessions.ids,
+            &new_sessions.started_at,
+            &new_sessions.last_seen_at,
+            &new_sessions.entries,
+            &new_sessions.exits,
+            &new_sessions.visits,
+            &new_sessions.bots,
+            &new_sessions.announced,
+            &previous_starts,
+            &changed_sessions.ids,
+            &changed_sessions.started_at,
+            &changed_sessions.last_seen_at,
+            &changed_sessions.entries,
+            &changed_sessions.exits,
+            &changed_sessions.visits,
+            &changed_sessions.bots,
+            &changed_sessions.announced,
+            previous_starts.iter().min(),
+            previous_starts.iter().max(),
+            &outbox_rows.sessions,
+            &outbox_rows.visits,
+            &outbox_rows.timestamps,
+            &outbox_rows.due_at,
+            &outbox_rows.networks as &[Option<String>],
         )
         .execute(connection)
         .await?;
@@ -159,27 +155,27 @@ impl InsertBatch<'_> {
     }
 
     fn outbox_columns(&self, now: DateTime<Utc>) -> outbox::OutboxColumns {
-        let owed = self
+        let pending = self
             .visits
             .iter()
             .filter(|v| v.location_status == LocationStatus::Pending);
-        let owed: HashSet<VisitKey> = owed.map(|visit| visit::key(visit)).collect();
-        let mut told = outbox::OutboxColumns::default();
+        let pending: HashSet<VisitKey> = pending.map(|visit| visit::key(visit)).collect();
+        let mut outbox_rows = outbox::OutboxColumns::default();
         if self
             .plans
             .iter()
             .all(|p| p.changes.announcements.is_empty())
         {
-            return told;
+            return outbox_rows;
         }
         let addresses = self.visits.iter().map(|v| (visit::key(v), v.visit.ip));
         let addresses: HashMap<VisitKey, IpAddr> = addresses.collect();
         for (session, visit) in self.plans.iter().flat_map(|p| &p.changes.announcements) {
             let key = (visit.id, visit.timestamp);
             let network = addresses.get(&key).copied().map(network_of);
-            told.add(*session, visit, network, owed.contains(&key), now);
+            outbox_rows.add(*session, visit, network, pending.contains(&key), now);
         }
-        told
+        outbox_rows
     }
 }
 

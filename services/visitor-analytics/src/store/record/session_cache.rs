@@ -90,7 +90,7 @@ impl SessionCache {
         visits: &[EnrichedVisit],
         now: DateTime<Utc>,
     ) -> Result<SessionsByVisitor, StoreError> {
-        let mut near = SessionsByVisitor::new();
+        let mut nearby = SessionsByVisitor::new();
         let mut unknown = HashSet::new();
         for (key, visit) in keys.iter().zip(visits) {
             if visit.visit.timestamp - SESSION_TIMEOUT < self.since {
@@ -98,19 +98,19 @@ impl SessionCache {
             } else if let Some(sessions) = self.sessions.get(key) {
                 let earliest = visit.visit.timestamp - SESSION_TIMEOUT - session::MAX_SESSION_AGE;
                 let sessions = sessions.iter().filter(|s| s.entry.0 > earliest);
-                near.insert(key.clone(), sessions.cloned().collect());
+                nearby.insert(key.clone(), sessions.cloned().collect());
             } else if self.visitors.contains(fnv_hash(key)) {
                 unknown.insert(key);
             }
         }
         if unknown.is_empty() {
-            return Ok(near);
+            return Ok(nearby);
         }
-        let asked = keys
+        let uncached = keys
             .iter()
             .zip(visits)
             .filter(|(key, _)| unknown.contains(key));
-        let moments = asked.map(|(key, visit)| (key, visit.visit.timestamp));
+        let moments = uncached.map(|(key, visit)| (key, visit.visit.timestamp));
         // Everything that ends after `since`, so that the result can be cached.
         let latest = now + MAX_ARRIVAL_SKEW;
         let moments: Vec<_> = moments
@@ -125,8 +125,8 @@ impl SessionCache {
             let sessions = found.get(key).cloned().unwrap_or_default();
             self.insert(key, sessions);
         }
-        near.extend(found);
-        Ok(near)
+        nearby.extend(found);
+        Ok(nearby)
     }
 
     /// Adds committed changes.
@@ -134,12 +134,12 @@ impl SessionCache {
         for planned in plans {
             self.visitors.younger.insert(fnv_hash(&planned.key));
             let plan = &planned.changes;
-            let gone = |id| {
-                let merged = plan.merged.iter().any(|(gone, _)| gone.id == id);
+            let is_replaced = |id| {
+                let merged = plan.merged.iter().any(|(merged, _)| merged.id == id);
                 merged || plan.changed.iter().any(|(_, changed)| changed.id == id)
             };
             let mut sessions = self.sessions.get(&planned.key).cloned().unwrap_or_default();
-            sessions.retain(|session| !gone(session.id));
+            sessions.retain(|session| !is_replaced(session.id));
             let changed = plan.changed.iter().map(|(_, session)| session);
             sessions.extend(changed.chain(&plan.new).cloned());
             self.insert(&planned.key, sessions);

@@ -18,13 +18,13 @@ pub(in crate::store) struct VisitorSessionPlan {
 }
 
 /// Plans the changes for each visitor with new visits. `new` holds their indices in the batch.
-/// Visits since `fresh_since` may be announced, when the trigger `when` occurs.
+/// Visits since `fresh_since` may be announced, when `trigger` occurs.
 pub(super) fn plan_sessions(
     batch: &[EnrichedVisit],
     keys: &[VisitorKey],
     new: &[usize],
-    mut near: SessionsByVisitor,
-    (fresh_since, when): (DateTime<Utc>, NotifyTrigger),
+    mut nearby: SessionsByVisitor,
+    (fresh_since, trigger): (DateTime<Utc>, NotifyTrigger),
 ) -> Vec<VisitorSessionPlan> {
     let mut arrivals: HashMap<&VisitorKey, Vec<IncomingVisit>> = HashMap::new();
     for &index in new {
@@ -38,9 +38,9 @@ pub(super) fn plan_sessions(
         arrivals.entry(&keys[index]).or_default().push(arrival);
     }
     let planned = arrivals.into_iter().map(|(key, arrivals)| {
-        let existing = near.remove(key).unwrap_or_default();
+        let existing = nearby.remove(key).unwrap_or_default();
         VisitorSessionPlan {
-            changes: sessionize(existing, &arrivals, when),
+            changes: sessionize(existing, &arrivals, trigger),
             key: key.clone(),
             arrivals,
         }
@@ -64,7 +64,7 @@ pub(super) fn touched_periods(plans: &[VisitorSessionPlan]) -> impl Iterator<Ite
 
 /// The session of each new visit, and whether it began with that visit.
 pub(super) fn sessions_by_visit(plans: &[VisitorSessionPlan]) -> HashMap<VisitKey, (Uuid, bool)> {
-    let begun: HashSet<(Uuid, Uuid)> = plans
+    let first_visits: HashSet<(Uuid, Uuid)> = plans
         .iter()
         .flat_map(|planned| &planned.changes.new)
         .map(|session| (session.id, session.entry.1))
@@ -75,7 +75,7 @@ pub(super) fn sessions_by_visit(plans: &[VisitorSessionPlan]) -> HashMap<VisitKe
     });
     visits
         .map(|(arrival, session)| {
-            let begins = begun.contains(&(*session, arrival.id));
+            let begins = first_visits.contains(&(*session, arrival.id));
             ((arrival.id, arrival.timestamp), (*session, begins))
         })
         .collect()

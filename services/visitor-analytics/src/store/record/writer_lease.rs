@@ -66,29 +66,30 @@ impl WriterLease {
         &mut self,
         now: DateTime<Utc>,
     ) -> Result<WriterConnection, StoreError> {
-        let mut line = self.connect().await?;
-        if line.session_cache.is_none()
-            && line.consecutive_batches >= BATCHES_BEFORE_LEASE
+        let mut writer = self.connect().await?;
+        if writer.session_cache.is_none()
+            && writer.consecutive_batches >= BATCHES_BEFORE_LEASE
             && !self.is_backing_off()
         {
-            line.session_cache = try_acquire_lease(&mut line.connection, now).await?;
-            if line.session_cache.is_none() {
+            writer.session_cache = try_acquire_lease(&mut writer.connection, now).await?;
+            if writer.session_cache.is_none() {
                 self.back_off();
             }
         }
-        line.last_used_at = Instant::now();
-        line.consecutive_batches = line.consecutive_batches.saturating_add(1);
-        Ok(line)
+        writer.last_used_at = Instant::now();
+        writer.consecutive_batches = writer.consecutive_batches.saturating_add(1);
+        Ok(writer)
     }
 
     /// Takes the connection if it holds the lease.
     pub(in crate::store) fn take_leased(&mut self) -> Option<WriterConnection> {
-        self.connection.take_if(|line| line.session_cache.is_some())
+        self.connection
+            .take_if(|writer| writer.session_cache.is_some())
     }
 
     /// Returns a connection that works and has no open transaction.
-    pub(in crate::store) fn put_back(&mut self, line: WriterConnection) {
-        self.connection = Some(line);
+    pub(in crate::store) fn put_back(&mut self, writer: WriterConnection) {
+        self.connection = Some(writer);
     }
 
     /// Must be called a few times per second: releases the lease if another process waits for it.
@@ -96,30 +97,30 @@ impl WriterLease {
         &mut self,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let Some(mut line) = self.connection.take() else {
+        let Some(mut writer) = self.connection.take() else {
             return Ok(());
         };
-        if let Some(recent) = &mut line.session_cache {
-            recent.evict(now);
-            let is_idle = line.last_used_at.elapsed() > LEASE_IDLE_TIMEOUT;
-            if is_idle || is_contended(&mut line.connection).await? {
-                line.release_lease().await?;
+        if let Some(cache) = &mut writer.session_cache {
+            cache.evict(now);
+            let is_idle = writer.last_used_at.elapsed() > LEASE_IDLE_TIMEOUT;
+            if is_idle || is_contended(&mut writer.connection).await? {
+                writer.release_lease().await?;
                 self.back_off();
             }
         }
-        self.connection = Some(line);
+        self.connection = Some(writer);
         Ok(())
     }
 
     async fn connect(&mut self) -> Result<WriterConnection, StoreError> {
-        if let Some(mut line) = self.connection.take() {
-            if line.last_used_at.elapsed() <= MAX_CONNECTION_IDLE {
-                return Ok(line);
+        if let Some(mut writer) = self.connection.take() {
+            if writer.last_used_at.elapsed() <= MAX_CONNECTION_IDLE {
+                return Ok(writer);
             }
-            line.consecutive_batches = 0;
-            let ping = timeout(CONNECT_TIMEOUT, line.connection.ping()).await;
+            writer.consecutive_batches = 0;
+            let ping = timeout(CONNECT_TIMEOUT, writer.connection.ping()).await;
             if matches!(ping, Ok(Ok(()))) {
-                return Ok(line);
+                return Ok(writer);
             }
         }
         let connection = timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&self.options)).await;
@@ -145,8 +146,8 @@ impl WriterLease {
 impl WriterConnection {
     /// Removes visitors from the cache, whose sessions have changed.
     pub(in crate::store) fn invalidate(&mut self, visitors: &[VisitorKey]) {
-        if let Some(recent) = &mut self.session_cache {
-            recent.invalidate(visitors);
+        if let Some(cache) = &mut self.session_cache {
+            cache.invalidate(visitors);
         }
     }
 
@@ -189,7 +190,7 @@ async fn try_acquire_lease(
 /// Whether another process waits for the lease, or this connection no longer holds it. A connection
 /// pooler in transaction mode causes the latter.
 async fn is_contended(connection: &mut PgConnection) -> Result<bool, StoreError> {
-    let wanted = sqlx::query_scalar!(
+    let is_contended = sqlx::query_scalar!(
         r#"select (bool_or(not granted) or not bool_or(granted and pid = pg_backend_pid()))
                is not false as "wanted!"
            from pg_locks
@@ -199,5 +200,5 @@ async fn is_contended(connection: &mut PgConnection) -> Result<bool, StoreError>
         i64::from(WRITER_LEASE_LOCK.0),
         i64::from(WRITER_LEASE_LOCK.1),
     );
-    Ok(wanted.fetch_one(connection).await?)
+    Ok(is_contended.fetch_one(connection).await?)
 }

@@ -12,9 +12,11 @@ use rollups::query::{Attribute, Interval, day_seconds, property_value};
 use rollups::scan::GroupedMetrics;
 
 use super::column_reader::{ColumnReader, DayBlocks, Grouping};
-use super::dirty_days::DayDetail;
-use super::result_cache::{ResultKind, partition_folded};
-use super::{AsOf, ReportPlan, ReportQuery};
+use super::day_aggregates::DayDetail;
+use super::folded_days::partition_folded;
+use super::plan::ReportPlan;
+use super::query::{AsOf, ReportQuery};
+use super::result_cache::ResultKind;
 use crate::store::rollup::{ValueDictionary, ensure_value_ids, load_sums};
 use crate::store::{Store, StoreError};
 
@@ -58,109 +60,114 @@ impl Store {
     /// The values of a dimension in order. Returns one more than the limit if there are more.
     pub async fn breakdown(
         &self,
-        asked: &ReportQuery,
-        wanted: &BreakdownQuery,
+        query: &ReportQuery,
+        breakdown: &BreakdownQuery,
     ) -> Result<AsOf<Vec<BreakdownRow>>, StoreError> {
-        let dimension = match wanted.subject {
+        let dimension = match breakdown.subject {
             Attribute::Weekday => {
                 return self
-                    .breakdown_by_time(asked, wanted, Interval::Day, "%u")
+                    .breakdown_by_time(query, breakdown, Interval::Day, "%u")
                     .await;
             }
             Attribute::Dimension(Dimension::Hour) => {
                 return self
-                    .breakdown_by_time(asked, wanted, Interval::Hour, "%H")
+                    .breakdown_by_time(query, breakdown, Interval::Hour, "%H")
                     .await;
             }
             Attribute::Dimension(dimension) => dimension,
         };
         // Visitors are counted per day of the site's time zone, whatever the time zone of the
         // query.
-        let plan = self.plan_report(&asked.in_site_time_zone()).await?;
-        let (mut all, mut as_of) = self.sum_days(asked, &plan, wanted, dimension).await?;
+        let plan = self.plan_report(&query.in_site_time_zone()).await?;
+        let (mut all, mut as_of) = self.sum_days(query, &plan, breakdown, dimension).await?;
         as_of = as_of.min(
-            self.add_scanned_values(asked, &plan, wanted, &mut all)
+            self.add_scanned_values(query, &plan, breakdown, &mut all)
                 .await?,
         );
-        let answer = self.resolve_rows(wanted, all).await?;
-        Ok(AsOf {
-            value: answer,
-            as_of,
-        })
+        let rows = self.resolve_rows(breakdown, all).await?;
+        Ok(AsOf { value: rows, as_of })
     }
 
     /// The sums of complete days.
     async fn sum_days(
         &self,
-        asked: &ReportQuery,
+        query: &ReportQuery,
         plan: &ReportPlan,
-        wanted: &BreakdownQuery,
+        breakdown: &BreakdownQuery,
         dimension: Dimension,
     ) -> Result<(MetricSums, DateTime<Utc>), StoreError> {
-        let (mut both, mut as_of) = (<[MetricSums; 2]>::default(), asked.now);
+        let (mut sums, mut as_of) = (<[MetricSums; 2]>::default(), query.now);
         if let Some(period) = plan.folded {
-            let which = (asked.site.id, dimension);
-            both = load_sums(&self.pool, which, period, &plan.dirty, wanted.is_bot).await?;
+            let site_dimension = (query.site.id, dimension);
+            sums = load_sums(
+                &self.pool,
+                site_dimension,
+                period,
+                &plan.dirty,
+                breakdown.is_bot,
+            )
+            .await?;
         }
         for date in &plan.dirty {
             let day = (*date, plan.dirty_versions[date]);
             let day = self
-                .dirty_day(&asked.site, day, asked.now, DayDetail::Metrics)
+                .dirty_day(&query.site, day, query.now, DayDetail::Metrics)
                 .await?;
             as_of = as_of.min(day.as_of);
-            day.add_to(&mut both, dimension, wanted.is_bot)?;
+            day.add_to(&mut sums, dimension, breakdown.is_bot)?;
         }
-        let [mut sum, of_bots] = both;
-        sum.add(of_bots.into_entries());
+        let [mut sum, bot_sums] = sums;
+        sum.add(bot_sums.into_entries());
         Ok((sum, as_of))
     }
 
     /// Resolves the values' texts, and sorts and limits the rows.
     async fn resolve_rows(
         &self,
-        wanted: &BreakdownQuery,
+        breakdown: &BreakdownQuery,
         sums: MetricSums,
     ) -> Result<Vec<BreakdownRow>, StoreError> {
-        if wanted.order == BreakdownOrder::Value || wanted.property.is_some() {
+        if breakdown.order == BreakdownOrder::Value || breakdown.property.is_some() {
             let texts = self
-                .value_texts(sums.entries().iter().map(|line| line.0))
+                .value_texts(sums.entries().iter().map(|entry| entry.0))
                 .await?;
-            let lines = sums.into_entries().into_iter();
-            let named = lines.map(|(id, numbers)| (texts.get(&id).cloned(), numbers));
-            return Ok(wanted.select_rows(named));
+            let entries = sums.into_entries().into_iter();
+            let rows_with_text = entries.map(|(id, metrics)| (texts.get(&id).cloned(), metrics));
+            return Ok(breakdown.select_rows(rows_with_text));
         }
-        let first = wanted.sort_and_limit(sums.into_entries());
-        let texts = self.value_texts(first.iter().map(|line| line.0)).await?;
-        let values = first.into_iter().map(|(id, numbers)| BreakdownRow {
+        let first = breakdown.sort_and_limit(sums.into_entries());
+        let texts = self.value_texts(first.iter().map(|entry| entry.0)).await?;
+        let values = first.into_iter().map(|(id, metrics)| BreakdownRow {
             value: texts.get(&id).cloned(),
-            metrics: numbers,
+            metrics,
         });
         Ok(values.collect())
     }
 
     async fn add_scanned_values(
         &self,
-        asked: &ReportQuery,
+        query: &ReportQuery,
         plan: &ReportPlan,
-        wanted: &BreakdownQuery,
+        breakdown: &BreakdownQuery,
         sums: &mut MetricSums,
     ) -> Result<DateTime<Utc>, StoreError> {
-        let subject = wanted.subject;
-        let (folded, open) = partition_folded(asked, &plan.dirty_versions, &plan.scanned);
-        let question = self
-            .result_key(asked, ResultKind::Values(subject), &folded)
+        let subject = breakdown.subject;
+        let (folded, unfolded) = partition_folded(query, &plan.dirty_versions, &plan.scanned);
+        let key = self
+            .result_key(query, ResultKind::Values(subject), &folded)
             .await?;
-        let scanned = self.scan_values(asked, plan, subject, &folded);
-        let found = self.results.get_or_scan(question, scanned).await?;
-        let (values, as_of) = self.scan_values(asked, plan, subject, &open).await?;
-        let may_miss = subject != Attribute::Dimension(Dimension::Property);
-        for values in [found.indexed_metrics(), &values] {
-            let lines = values
+        let scanned = self.scan_values(query, plan, subject, &folded);
+        let folded_values = self.results.get_or_scan(key, scanned).await?;
+        let (values, as_of) = self.scan_values(query, plan, subject, &unfolded).await?;
+        let counts_missing = subject != Attribute::Dimension(Dimension::Property);
+        for values in [folded_values.indexed_metrics(), &values] {
+            let entries = values
                 .iter()
-                .map(|(value, both)| (*value, wanted.select_class(*both)));
-            let lines = lines
-                .filter(|(value, numbers)| numbers.visits > 0 && (may_miss || *value != NO_VALUE));
-            sums.add(lines.collect::<MetricSums>().into_entries());
+                .map(|(value, classes)| (*value, breakdown.select_class(*classes)));
+            let entries = entries.filter(|(value, metrics)| {
+                metrics.visits > 0 && (counts_missing || *value != NO_VALUE)
+            });
+            sums.add(entries.collect::<MetricSums>().into_entries());
         }
         Ok(as_of)
     }
@@ -168,29 +175,29 @@ impl Store {
     /// The metrics of people and bots, by the ids of the values' texts.
     async fn scan_values(
         &self,
-        asked: &ReportQuery,
+        query: &ReportQuery,
         plan: &ReportPlan,
         subject: Attribute,
         days: &[LocalDay],
     ) -> Result<(Vec<(u32, [Metrics; 2])>, DateTime<Utc>), StoreError> {
-        let mut reader = ColumnReader::new(self, asked, &plan.dirty_versions, &[subject.column()]);
+        let mut reader = ColumnReader::new(self, query, &plan.dirty_versions, &[subject.column()]);
         let mut counts = GroupedMetrics::default();
-        let count = |day: &DayBlocks, lexicon: &ValueDictionary| {
-            counts.reserve_values(lexicon.max_id());
+        let count = |day: &DayBlocks, dictionary: &ValueDictionary| {
+            counts.reserve_values(dictionary.max_id());
             counts.add_blocks(&day.blocks, &day_seconds(&day.day), day.is_multi_day);
         };
         reader
             .for_each_day(days, &Grouping::Values(subject), count)
             .await?;
         let values = counts.values();
-        let values = values.map(|(value, numbers)| (reader.dictionary.text(value), numbers));
+        let values = values.map(|(value, metrics)| (reader.dictionary.text(value), metrics));
         let values: Vec<_> = values.collect();
         let texts = values.iter().filter_map(|(text, _)| text.as_ref());
         let ids = self.value_ids(texts).await?;
         let id = |text: Option<Arc<str>>| text.map_or(NO_VALUE, |text| ids[&text].cast_unsigned());
         let values = values
             .into_iter()
-            .map(|(text, numbers)| (id(text), numbers));
+            .map(|(text, metrics)| (id(text), metrics));
         Ok((values.collect(), reader.as_of))
     }
 
@@ -234,23 +241,23 @@ impl Store {
     /// Hours of the day and days of the week, as sums over a time series.
     async fn breakdown_by_time(
         &self,
-        asked: &ReportQuery,
-        wanted: &BreakdownQuery,
+        query: &ReportQuery,
+        breakdown: &BreakdownQuery,
         interval: Interval,
         format: &str,
     ) -> Result<AsOf<Vec<BreakdownRow>>, StoreError> {
-        let series = self.series(asked, interval).await?;
+        let series = self.series(query, interval).await?;
         let mut sums = MetricsByText::new();
         for bucket in &series.value {
-            let numbers = wanted.select_class(bucket.metrics);
-            if numbers.visits > 0 {
-                let local = bucket.start.with_timezone(&asked.period.zone);
+            let metrics = breakdown.select_class(bucket.metrics);
+            if metrics.visits > 0 {
+                let local = bucket.start.with_timezone(&query.period.zone);
                 let text: Arc<str> = local.format(format).to_string().into();
-                *sums.entry(Some(text)).or_default() += numbers;
+                *sums.entry(Some(text)).or_default() += metrics;
             }
         }
         Ok(AsOf {
-            value: wanted.select_rows(sums),
+            value: breakdown.select_rows(sums),
             as_of: series.as_of,
         })
     }
@@ -272,27 +279,24 @@ impl BreakdownQuery {
     ) -> Vec<BreakdownRow> {
         let values = values
             .into_iter()
-            .filter_map(|(value, numbers)| match &self.property {
-                None => Some((value, numbers)),
-                Some(property) => Some((Some(property_value(property, &value?)?.into()), numbers)),
+            .filter_map(|(value, metrics)| match &self.property {
+                None => Some((value, metrics)),
+                Some(property) => Some((Some(property_value(property, &value?)?.into()), metrics)),
             });
         let first = self.sort_and_limit(values.collect()).into_iter();
-        let values = first.map(|(value, numbers)| BreakdownRow {
-            value,
-            metrics: numbers,
-        });
+        let values = first.map(|(value, metrics)| BreakdownRow { value, metrics });
         values.collect()
     }
 
     /// Sorts and limits values. Ties are sorted by value.
     fn sort_and_limit<V: Ord>(&self, mut values: Vec<(V, Metrics)>) -> Vec<(V, Metrics)> {
         values.sort_by(|a, b| {
-            let by_number = self.sort_key(&b.1).total_cmp(&self.sort_key(&a.1));
-            by_number.then_with(|| a.0.cmp(&b.0))
+            let by_metric = self.sort_key(&b.1).total_cmp(&self.sort_key(&a.1));
+            by_metric.then_with(|| a.0.cmp(&b.0))
         });
-        let length = |number: i64| usize::try_from(number).unwrap_or_default();
-        let rest = values.into_iter().skip(length(self.offset));
-        rest.take(length(self.limit) + 1).collect()
+        let to_usize = |count: i64| usize::try_from(count).unwrap_or_default();
+        let rest = values.into_iter().skip(to_usize(self.offset));
+        rest.take(to_usize(self.limit) + 1).collect()
     }
 
     #[expect(clippy::cast_precision_loss, reason = "only used for sorting")]

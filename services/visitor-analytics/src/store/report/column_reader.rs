@@ -12,9 +12,10 @@ use rollups::query::{Attribute, AttributeFilter};
 use rollups::scan::{CodePredicate, GoalFilter, GroupBy, ScanBlock};
 use tokio::task::JoinHandle;
 
-use super::dirty_days::DayDetail;
-use super::{DirtyDayVersions, ReportQuery};
-use crate::store::rollup::{ValueDictionary, load_packs};
+use super::day_aggregates::DayDetail;
+use super::plan::DirtyDayVersions;
+use super::query::ReportQuery;
+use crate::store::rollup::{ValueDictionary, load_blocks};
 use crate::store::{Store, StoreError};
 
 /// The prepared column blocks of a day.
@@ -43,27 +44,27 @@ pub(super) struct ColumnReader {
 }
 
 impl ColumnReader {
-    /// Creates a reader of the columns that the filters need, and of `more`.
+    /// Creates a reader of the columns that the filters need, and of `columns`.
     pub(super) fn new(
         store: &Store,
-        asked: &ReportQuery,
-        unfolded: &DirtyDayVersions,
-        more: &[ColumnKind],
+        query: &ReportQuery,
+        dirty_versions: &DirtyDayVersions,
+        columns: &[ColumnKind],
     ) -> Self {
-        let filters = asked.filters.iter().map(|filter| filter.attribute.column());
+        let filters = query.filters.iter().map(|filter| filter.attribute.column());
         let source = BlockSource {
             columns: filters
-                .chain(more.iter().copied())
-                .chain(matches!(asked.goal, Some(GoalMatcher::Page(_))).then_some(ColumnKind::Page))
+                .chain(columns.iter().copied())
+                .chain(matches!(query.goal, Some(GoalMatcher::Page(_))).then_some(ColumnKind::Page))
                 .collect(),
             store: store.clone(),
-            query: asked.clone(),
-            dirty_versions: unfolded.clone(),
+            query: query.clone(),
+            dirty_versions: dirty_versions.clone(),
         };
         Self {
             source: Arc::new(source),
-            dictionary: ValueDictionary::new(asked.period.zone),
-            as_of: asked.now,
+            dictionary: ValueDictionary::new(query.period.zone),
+            as_of: query.now,
         }
     }
 
@@ -71,32 +72,32 @@ impl ColumnReader {
     pub(super) async fn for_each_day(
         &mut self,
         days: &[LocalDay],
-        by: &Grouping<'_>,
+        grouping: &Grouping<'_>,
         mut count: impl FnMut(&DayBlocks, &ValueDictionary),
     ) -> Result<(), StoreError> {
         let mut days = days.iter();
         let source = self.source.clone();
-        let read = move |day: &LocalDay| Prefetch(tokio::spawn(load_day(source.clone(), *day)));
-        let mut next = days.next().map(&read);
-        while let Some(mut this) = next.take() {
-            let loaded = (&mut this.0).await;
+        let prefetch = move |day: &LocalDay| Prefetch(tokio::spawn(load_day(source.clone(), *day)));
+        let mut next = days.next().map(&prefetch);
+        while let Some(mut current) = next.take() {
+            let loaded = (&mut current.0).await;
             let loaded = loaded.map_err(|_| StoreError::Corrupt("the column blocks of a day"))?;
             let LoadedDay {
                 day,
-                blocks: packs,
-                is_multi_day: is_mixed,
+                blocks,
+                is_multi_day,
                 as_of,
             } = loaded?;
-            next = days.next().map(&read);
+            next = days.next().map(&prefetch);
             self.as_of = self.as_of.min(as_of);
-            let mut prepared = vec![];
-            for pack in packs {
-                prepared.push(self.prepare_block(pack, by).await?);
+            let mut scan_blocks = vec![];
+            for block in blocks {
+                scan_blocks.push(self.prepare_block(block, grouping).await?);
             }
             let day = DayBlocks {
                 day,
-                blocks: prepared,
-                is_multi_day: is_mixed,
+                blocks: scan_blocks,
+                is_multi_day,
             };
             count(&day, &self.dictionary);
             tokio::task::yield_now().await;
@@ -106,71 +107,75 @@ impl ColumnReader {
 
     async fn prepare_block(
         &mut self,
-        pack: Arc<ColumnBlock>,
-        by: &Grouping<'_>,
+        block: Arc<ColumnBlock>,
+        grouping: &Grouping<'_>,
     ) -> Result<ScanBlock<Arc<ColumnBlock>>, StoreError> {
-        let mut one = ScanBlock {
+        let mut scan_block = ScanBlock {
             computed_columns: vec![],
             predicates: vec![],
             group_by: GroupBy::None,
             goal: GoalFilter::All,
-            block: pack,
+            block,
         };
         let source = self.source.clone();
-        for field in &source.columns {
-            if let Some(length) = field.unit_seconds()
-                && one.computed_columns.iter().all(|(known, _)| known != field)
+        for column in &source.columns {
+            if let Some(length) = column.unit_seconds()
+                && scan_block
+                    .computed_columns
+                    .iter()
+                    .all(|(computed, _)| computed != column)
             {
-                one.computed_columns
-                    .push((*field, one.block.computed_column(length)));
+                scan_block
+                    .computed_columns
+                    .push((*column, scan_block.block.computed_column(length)));
             }
-            let numbers = &one.column(*field).values;
+            let codes = &scan_block.column(*column).values;
             self.dictionary
-                .load_column(&source.store.pool, *field, numbers)
+                .load_column(&source.store.pool, *column, codes)
                 .await?;
         }
-        let tests = source.query.filters.iter().map(|filter| {
-            let field = filter.attribute.column();
-            let numbers = &one.column(field).values;
-            let passes = numbers
+        let predicates = source.query.filters.iter().map(|filter| {
+            let column = filter.attribute.column();
+            let codes = &scan_block.column(column).values;
+            let passes = codes
                 .iter()
-                .map(|number| passes_filter(&mut self.dictionary, filter, *number));
+                .map(|code| passes_filter(&mut self.dictionary, filter, *code));
             CodePredicate {
-                column: field,
+                column,
                 passes: passes.collect(),
             }
         });
-        one.predicates = tests.collect();
-        one.goal = match &source.query.goal {
+        scan_block.predicates = predicates.collect();
+        scan_block.goal = match &source.query.goal {
             None => GoalFilter::All,
-            Some(GoalMatcher::Event(happened)) => GoalFilter::Event(happened.clone()),
+            Some(GoalMatcher::Event(sessions)) => GoalFilter::Event(sessions.clone()),
             Some(GoalMatcher::Page(pattern)) => {
-                let numbers = one.column(ColumnKind::Page).values.iter();
+                let codes = scan_block.column(ColumnKind::Page).values.iter();
                 let page = Attribute::Dimension(Dimension::Page);
-                let mut is_it = |number: &u32| {
-                    let values = self.dictionary.values(page, *number).into_iter();
+                let mut matches = |code: &u32| {
+                    let values = self.dictionary.values(page, *code).into_iter();
                     let mut paths = values.filter_map(|value| self.dictionary.text(value));
                     paths.any(|path| pattern.matches(&path))
                 };
-                GoalFilter::Page(numbers.map(&mut is_it).collect())
+                GoalFilter::Page(codes.map(&mut matches).collect())
             }
         };
-        one.group_by = match by {
+        scan_block.group_by = match grouping {
             Grouping::Total => GroupBy::None,
             Grouping::Values(subject) => {
-                let field = subject.column();
-                let numbers = one.column(field).values.iter();
-                let values = numbers.map(|number| self.dictionary.values(*subject, *number));
-                GroupBy::Column(field, values.collect())
+                let column = subject.column();
+                let codes = scan_block.column(column).values.iter();
+                let values = codes.map(|code| self.dictionary.values(*subject, *code));
+                GroupBy::Column(column, values.collect())
             }
-            Grouping::Buckets(field, place) => {
-                let length = field.unit_seconds().unwrap_or(1);
-                let numbers = one.column(*field).values.iter();
-                let values = numbers.map(|number| place(i64::from(*number) * length).into_iter());
-                GroupBy::Column(*field, values.map(Iterator::collect).collect())
+            Grouping::Buckets(column, bucket_of) => {
+                let length = column.unit_seconds().unwrap_or(1);
+                let codes = scan_block.column(*column).values.iter();
+                let values = codes.map(|code| bucket_of(i64::from(*code) * length).into_iter());
+                GroupBy::Column(*column, values.map(Iterator::collect).collect())
             }
         };
-        Ok(one)
+        Ok(scan_block)
     }
 }
 
@@ -185,11 +190,11 @@ pub(super) enum Grouping<'a> {
     Buckets(ColumnKind, &'a (dyn Fn(i64) -> Option<ValueId> + Sync)),
 }
 
-fn passes_filter(lexicon: &mut ValueDictionary, filter: &AttributeFilter, number: u32) -> bool {
-    let values = lexicon.values(filter.attribute, number);
+fn passes_filter(dictionary: &mut ValueDictionary, filter: &AttributeFilter, code: u32) -> bool {
+    let values = dictionary.values(filter.attribute, code);
     let texts: Vec<_> = values
         .into_iter()
-        .map(|value| lexicon.text(value))
+        .map(|value| dictionary.text(value))
         .collect();
     let texts: Vec<Option<&str>> = texts.iter().map(Option::as_deref).collect();
     filter.passes(&texts)
@@ -214,31 +219,31 @@ struct LoadedDay {
 }
 
 async fn load_day(source: Arc<BlockSource>, day: LocalDay) -> Result<LoadedDay, StoreError> {
-    let (store, asked) = (&source.store, &source.query);
-    let (mut packs, mut as_of) = (vec![], asked.now);
+    let (store, query) = (&source.store, &source.query);
+    let (mut blocks, mut as_of) = (vec![], query.now);
     let last = day.to - TimeDelta::microseconds(1);
-    let of_site: Vec<LocalDay> = LocalDay::between(asked.site.zone, day.from, last).collect();
-    for of_site in &of_site {
-        if let Some(change) = source.dirty_versions.get(&of_site.date) {
-            let found = store
+    let site_days: Vec<LocalDay> = LocalDay::between(query.site.zone, day.from, last).collect();
+    for site_day in &site_days {
+        if let Some(change) = source.dirty_versions.get(&site_day.date) {
+            let aggregates = store
                 .dirty_day(
-                    &asked.site,
-                    (of_site.date, *change),
-                    asked.now,
+                    &query.site,
+                    (site_day.date, *change),
+                    query.now,
                     DayDetail::Blocks,
                 )
                 .await?;
-            as_of = as_of.min(found.as_of);
-            packs.extend(found.blocks().iter().cloned());
+            as_of = as_of.min(aggregates.as_of);
+            blocks.extend(aggregates.blocks().iter().cloned());
         } else {
-            let (site, fields) = (asked.site.id, &source.columns);
-            packs.extend(load_packs(&store.pool, site, of_site.date, fields).await?);
+            let (site, fields) = (query.site.id, &source.columns);
+            blocks.extend(load_blocks(&store.pool, site, site_day.date, fields).await?);
         }
     }
     Ok(LoadedDay {
         day,
-        blocks: packs,
-        is_multi_day: of_site.len() > 1,
+        blocks,
+        is_multi_day: site_days.len() > 1,
         as_of,
     })
 }

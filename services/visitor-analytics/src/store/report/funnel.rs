@@ -13,12 +13,14 @@ use rollups::query::{Attribute, day_seconds};
 use rollups::scan::{GroupBy, ScanBlock};
 
 use super::column_reader::{ColumnReader, Grouping};
-use super::result_cache::{ReportResult, ResultKind, partition_folded};
-use super::{AsOf, DirtyDayVersions, ReportQuery};
+use super::folded_days::partition_folded;
+use super::plan::DirtyDayVersions;
+use super::query::{AsOf, ReportQuery};
+use super::result_cache::{ReportResult, ResultKind};
 use crate::store::rollup::{ValueDictionary, visitor_hash};
 use crate::store::{Store, StoreError};
 
-/// Events of a funnel, or visitors of a cohort report, that block report holds in memory.
+/// Events of a funnel, or visitors of a cohort report, that one report holds in memory.
 pub(super) const MAX_FUNNEL_EVENTS: usize = 4_000_000;
 pub(super) const GROUP_BY_PAGE: Grouping<'static> =
     Grouping::Values(Attribute::Dimension(Dimension::Page));
@@ -57,12 +59,12 @@ impl Store {
                 FunnelStep::Event(_) => none.clone(),
             })
             .collect();
-        // With the days of the site, no visitor occurs in two blocks of block day.
+        // With the days of the site, no visitor occurs in two blocks of one day.
         let (dirty_versions, days) = self.load_period_days(&query.in_site_time_zone()).await?;
         let is_of_pages = steps.iter().all(|step| matches!(step, FunnelStep::Page(_)));
-        let what = ResultKind::Funnel(is_bot, patterns.clone(), rules);
+        let kind = ResultKind::Funnel(is_bot, patterns.clone(), rules);
         let key = if is_of_pages && partition_folded(query, &dirty_versions, &days).1.is_empty() {
-            self.result_key(query, what, &days).await?
+            self.result_key(query, kind, &days).await?
         } else {
             None
         };
@@ -73,30 +75,31 @@ impl Store {
             });
         }
         let mut events = FunnelEvents::default();
-        let mut matching = PatternMatcher::new(&patterns);
+        let mut matcher = PatternMatcher::new(&patterns);
         let mut reader = ColumnReader::new(self, query, &dirty_versions, &[PAGE_COLUMN]);
         reader
             .for_each_day(&days, &GROUP_BY_PAGE, |day, dictionary| {
-                let steps = matching.match_values(dictionary);
+                let steps = matcher.match_values(dictionary);
                 let period = day_seconds(&day.day);
                 for block in &day.blocks {
                     let column = block.column(PAGE_COLUMN);
                     let steps = steps_of_column(block, steps);
-                    for run in block.block.session_rows() {
-                        let is_wanted = is_bot.is_none_or(|is_bot| run.session.is_bot == is_bot);
+                    for session_rows in block.block.session_rows() {
+                        let is_wanted =
+                            is_bot.is_none_or(|is_bot| session_rows.session.is_bot == is_bot);
                         if !is_wanted
-                            || !block.passes_session(&run)
+                            || !block.passes_session(&session_rows)
                             || events.len() > MAX_FUNNEL_EVENTS
                         {
                             continue;
                         }
-                        for row in run.visits {
+                        for row in session_rows.visits {
                             let steps = steps[column.code(row)];
                             let at = block.block.start + i64::from(block.block.times[row]);
                             let may_count = (steps != 0 || rules.is_strict) && period.contains(&at);
                             if may_count && block.passes_visit(row) {
                                 events.push(FunnelEvent {
-                                    visitor: run.visitor_key,
+                                    visitor: session_rows.visitor_key,
                                     timestamp: at,
                                     sequence: u32::try_from(row).unwrap_or(u32::MAX),
                                     matching_steps: steps,
@@ -108,15 +111,15 @@ impl Store {
             })
             .await?;
         if events.len() <= MAX_FUNNEL_EVENTS {
-            let room = MAX_FUNNEL_EVENTS - events.len();
-            events.extend(self.load_step_events(query, steps, room).await?);
+            let limit = MAX_FUNNEL_EVENTS - events.len();
+            events.extend(self.load_step_events(query, steps, limit).await?);
         }
         let value = if events.len() > MAX_FUNNEL_EVENTS {
             BoundedResult::LimitExceeded
         } else {
             let steps = rules.count_visitors(events);
-            let found = Arc::new(ReportResult::Funnel(steps.clone()));
-            self.results.insert(key, &found);
+            let result = Arc::new(ReportResult::Funnel(steps.clone()));
+            self.results.insert(key, &result);
             BoundedResult::Complete(steps)
         };
         Ok(AsOf {
@@ -125,12 +128,12 @@ impl Store {
         })
     }
 
-    /// Returns block more than `room` if there are more.
+    /// Returns one more than `limit` if there are more.
     async fn load_step_events(
         &self,
         query: &ReportQuery,
         steps: &[FunnelStep],
-        room: usize,
+        limit: usize,
     ) -> Result<Vec<FunnelEvent>, StoreError> {
         let mut wanted: HashMap<&str, u16> = HashMap::new();
         for (number, step) in steps.iter().enumerate() {
@@ -150,7 +153,7 @@ impl Store {
             query.period.from,
             query.period.to,
             &names as _,
-            i64::try_from(room).unwrap_or(i64::MAX).saturating_add(1),
+            i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1),
         );
         let rows = rows.fetch_all(&self.pool).await?.into_iter();
         let events = rows.map(|row| FunnelEvent {
@@ -182,7 +185,7 @@ fn steps_of_column(block: &ScanBlock<Arc<ColumnBlock>>, steps: &[u16]) -> Vec<u1
     steps.collect()
 }
 
-/// Computes which patterns each value matches, block bit per pattern.
+/// Computes which patterns each value matches, one bit per pattern.
 pub(super) struct PatternMatcher<'a> {
     patterns: &'a [WildcardPattern],
     bits: Vec<u16>,
@@ -198,8 +201,8 @@ impl<'a> PatternMatcher<'a> {
 
     /// The bit sets of all values in the dictionary. Values of previous days are not matched again.
     pub(super) fn match_values(&mut self, dictionary: &ValueDictionary) -> &[u16] {
-        let known = ValueId::try_from(self.bits.len()).unwrap_or(ValueId::MAX);
-        for value in known..=dictionary.max_id() {
+        let first_new = ValueId::try_from(self.bits.len()).unwrap_or(ValueId::MAX);
+        for value in first_new..=dictionary.max_id() {
             let text = dictionary.text(value);
             let matches = |(place, pattern): (usize, &WildcardPattern)| {
                 let matches = text.as_ref().is_some_and(|text| pattern.matches(text));

@@ -10,9 +10,11 @@ use rollups::day::{LocalDay, LocalHour};
 use rollups::dimension::Dimension;
 use rollups::query::TimeBucket;
 
-use super::dirty_days::DayDetail;
+use super::day_aggregates::CORRUPT_DAY_METRICS;
+use super::day_aggregates::DayDetail;
+use super::plan::ReportPlan;
+use super::query::ReportQuery;
 use super::series::TimeSeries;
-use super::{CORRUPT_DAY_METRICS, ReportPlan, ReportQuery};
 use crate::store::{Store, StoreError};
 
 /// The index in a series for each hour of the site.
@@ -22,29 +24,29 @@ impl Store {
     /// Adds the days of a plan whose hours match the site's; the other days are scanned.
     pub(super) async fn add_hours(
         &self,
-        asked: &ReportQuery,
+        query: &ReportQuery,
         plan: &mut ReportPlan,
         series: &mut TimeSeries,
     ) -> Result<DateTime<Utc>, StoreError> {
-        if !asked.is_unfiltered() {
-            return Ok(asked.now);
+        if !query.is_unfiltered() {
+            return Ok(query.now);
         }
-        let mut places = HourBuckets::new();
+        let mut indices = HourBuckets::new();
         plan.scanned.clear();
-        for day in asked.period.days() {
-            match site_hours(asked, &series.buckets, &day) {
-                Some(hours) => places.extend(hours),
+        for day in query.period.days() {
+            match site_hours(query, &series.buckets, &day) {
+                Some(hours) => indices.extend(hours),
                 None => plan.scanned.push(day),
             }
         }
-        let dates: BTreeSet<NaiveDate> = places.keys().map(|(date, _)| *date).collect();
-        let mut days = self.load_folded_hours(asked, plan, &dates).await?;
-        let mut as_of = asked.now;
+        let dates: BTreeSet<NaiveDate> = indices.keys().map(|(date, _)| *date).collect();
+        let mut days = self.load_folded_hours(query, plan, &dates).await?;
+        let mut as_of = query.now;
         for (date, change) in &plan.dirty_versions {
             if dates.contains(date) {
                 let day = (*date, *change);
                 let day = self
-                    .dirty_day(&asked.site, day, asked.now, DayDetail::Metrics)
+                    .dirty_day(&query.site, day, query.now, DayDetail::Metrics)
                     .await?;
                 as_of = as_of.min(day.as_of);
                 let mut sums = <[MetricSums; 2]>::default();
@@ -52,13 +54,13 @@ impl Store {
                 days.push((*date, sums));
             }
         }
-        let names = self.resolve_hours(&days).await?;
+        let hours = self.resolve_hours(&days).await?;
         for (date, classes) in days {
             for (class, sums) in classes.into_iter().enumerate() {
-                for (value, numbers) in sums.into_entries() {
-                    let hour = names.get(&value);
-                    if let Some(place) = hour.and_then(|hour| places.get(&(date, *hour))) {
-                        series.buckets[*place].metrics[class] += numbers;
+                for (value, metrics) in sums.into_entries() {
+                    let hour = hours.get(&value);
+                    if let Some(index) = hour.and_then(|hour| indices.get(&(date, *hour))) {
+                        series.buckets[*index].metrics[class] += metrics;
                     }
                 }
             }
@@ -68,7 +70,7 @@ impl Store {
 
     async fn load_folded_hours(
         &self,
-        asked: &ReportQuery,
+        query: &ReportQuery,
         plan: &ReportPlan,
         dates: &BTreeSet<NaiveDate>,
     ) -> Result<Vec<(NaiveDate, [MetricSums; 2])>, StoreError> {
@@ -77,7 +79,7 @@ impl Store {
         let rows = sqlx::query!(
             "select day, numbers from visitor_analytics.rollup_day
              where site_id = $1 and dimension = $2 and day = any($3)",
-            asked.site.id,
+            query.site.id,
             Dimension::Hour.code(),
             &dates,
         );
@@ -96,8 +98,8 @@ impl Store {
         days: &[(NaiveDate, [MetricSums; 2])],
     ) -> Result<HashMap<u32, LocalHour>, StoreError> {
         let classes = days.iter().flat_map(|(_, classes)| classes);
-        let lines = classes.flat_map(MetricSums::entries);
-        let values: BTreeSet<u32> = lines.map(|(value, _)| *value).collect();
+        let entries = classes.flat_map(MetricSums::entries);
+        let values: BTreeSet<u32> = entries.map(|(value, _)| *value).collect();
         let texts = self.value_texts(values.into_iter()).await?.into_iter();
         let hours = texts.filter_map(|(value, text)| Some((value, LocalHour::parse(&text)?)));
         Ok(hours.collect())
@@ -106,38 +108,38 @@ impl Store {
 
 /// The indices of the site's hours that make up a day. Returns `None` if the hours differ.
 fn site_hours(
-    asked: &ReportQuery,
+    query: &ReportQuery,
     buckets: &[TimeBucket],
     day: &LocalDay,
 ) -> Option<Vec<((NaiveDate, LocalHour), usize)>> {
-    let (site, zone) = (asked.site.zone, asked.period.zone);
+    let (site, zone) = (query.site.zone, query.period.zone);
     let first = buckets.partition_point(|bucket| bucket.start < day.from);
     let after = buckets.partition_point(|bucket| bucket.start < day.to);
     let is_whole = |moment| LocalDay::containing(zone, moment).from == moment;
     // A day in the site's own time zone has the site's hours, whatever their length.
     let is_own = site == zone && is_whole(day.from) && is_whole(day.to);
-    let mut of_site = LocalDay::containing(site, day.from);
+    let mut site_day = LocalDay::containing(site, day.from);
     let mut hours = vec![];
-    for place in first..after {
-        let start = buckets[place].start;
-        let end = buckets.get(place + 1).map_or(day.to, |next| next.start);
-        if !of_site.contains(start) {
-            of_site = LocalDay::containing(site, start);
+    for index in first..after {
+        let start = buckets[index].start;
+        let end = buckets.get(index + 1).map_or(day.to, |next| next.start);
+        if !site_day.contains(start) {
+            site_day = LocalDay::containing(site, start);
         }
         let hour = LocalHour::containing(site, start);
         let quarter = TimeDelta::minutes(15);
-        let begins = start == of_site.from || LocalHour::containing(site, start - quarter) != hour;
+        let begins = start == site_day.from || LocalHour::containing(site, start - quarter) != hour;
         let is_hour = begins
             && end.min(day.to) - start == TimeDelta::hours(1)
             && LocalHour::containing(site, end - quarter) == hour;
         if !is_own && !is_hour {
             return None;
         }
-        hours.push(((of_site.date, hour), place));
+        hours.push(((site_day.date, hour), index));
     }
     // If the first hour is cut, its bucket begins before the day.
     let is_cut = hours
         .first()
-        .is_none_or(|(_, place)| buckets[*place].start != day.from);
+        .is_none_or(|(_, index)| buckets[*index].start != day.from);
     (!is_cut).then_some(hours)
 }

@@ -20,7 +20,7 @@ struct LruEntry<V> {
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> SizedLru<K, V> {
-    /// `room` is the capacity in bytes.
+    /// `capacity` is in bytes.
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             entries: HashMap::new(),

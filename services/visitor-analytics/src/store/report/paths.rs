@@ -11,10 +11,12 @@ use rollups::pattern::WildcardPattern;
 use rollups::query::day_seconds;
 
 use super::column_reader::{ColumnReader, DayBlocks};
-use super::dirty_days::DayDetail;
+use super::day_aggregates::CORRUPT_DAY_METRICS;
+use super::day_aggregates::DayDetail;
 use super::funnel::{GROUP_BY_PAGE, PAGE_COLUMN, PatternMatcher};
-use super::{AsOf, CORRUPT_DAY_METRICS, ReportPlan, ReportQuery};
-use crate::store::rollup::{ValueDictionary, find_value_id, load_ways};
+use super::plan::ReportPlan;
+use super::query::{AsOf, ReportQuery};
+use crate::store::rollup::{ValueDictionary, find_value_id, load_paths};
 use crate::store::{Store, StoreError};
 
 /// A path and the number of sessions that take it.
@@ -54,108 +56,111 @@ impl Store {
     /// The most frequent paths of sessions, and the number of all sessions.
     pub async fn session_paths(
         &self,
-        asked: &ReportQuery,
+        query: &ReportQuery,
         is_bot: Option<bool>,
         depth: usize,
         limit: usize,
     ) -> Result<AsOf<(Vec<SessionPath>, i64)>, StoreError> {
-        let known = self.load_path_rollups(asked, depth).await?;
+        let rollups = self.load_path_rollups(query, depth).await?;
         let mut scanned = PathCounts::default();
         let reader = self
-            .scan_days(asked, &known.plan, |day, _| {
-                let packs = (&day.blocks[..], day.is_multi_day);
-                scanned.add_blocks(packs, &day_seconds(&day.day), is_bot, depth);
+            .scan_days(query, &rollups.plan, |day, _| {
+                let blocks = (&day.blocks[..], day.is_multi_day);
+                scanned.add_blocks(blocks, &day_seconds(&day.day), is_bot, depth);
             })
             .await?;
         let pages = scanned.counts.keys().flat_map(|(pages, _)| *pages);
-        let numbers = self
+        let text_ids = self
             .page_text_ids(&reader.dictionary, pages.collect())
             .await?;
-        let mut ways = PathCounts::default();
-        ways.add_translated(&scanned, &numbers);
-        for row in &known.rows {
-            ways.add_encoded(row, is_bot).ok_or(CORRUPT_DAY_METRICS)?;
+        let mut path_counts = PathCounts::default();
+        path_counts.add_translated(&scanned, &text_ids);
+        for row in &rollups.rows {
+            path_counts
+                .add_encoded(row, is_bot)
+                .ok_or(CORRUPT_DAY_METRICS)?;
         }
         Ok(AsOf {
             value: (
-                self.to_session_paths(ways.most_frequent(limit)).await?,
-                ways.sessions,
+                self.to_session_paths(path_counts.most_frequent(limit))
+                    .await?,
+                path_counts.sessions,
             ),
-            as_of: known.as_of.min(reader.as_of),
+            as_of: rollups.as_of.min(reader.as_of),
         })
     }
 
     /// Which pages visitors come from before a page, and which they go to after it.
     pub async fn adjacent_pages(
         &self,
-        asked: &ReportQuery,
+        query: &ReportQuery,
         is_bot: Option<bool>,
-        wanted: &WildcardPattern,
+        pattern: &WildcardPattern,
         limit: usize,
     ) -> Result<AsOf<AdjacentPagesReport>, StoreError> {
-        let known = self.load_path_rollups(asked, 0).await?;
+        let rollups = self.load_path_rollups(query, 0).await?;
         let mut scanned = AdjacentPages::default();
-        let mut matching = PatternMatcher::new(std::slice::from_ref(wanted));
+        let mut matcher = PatternMatcher::new(std::slice::from_ref(pattern));
         let reader = self
-            .scan_days(asked, &known.plan, |day, lexicon| {
-                let packs = (&day.blocks[..], day.is_multi_day);
-                let is_it = matching.match_values(lexicon);
-                scanned.add_blocks(packs, &day_seconds(&day.day), is_bot, |page| {
-                    is_it[page as usize] != 0
+            .scan_days(query, &rollups.plan, |day, dictionary| {
+                let blocks = (&day.blocks[..], day.is_multi_day);
+                let is_match = matcher.match_values(dictionary);
+                scanned.add_blocks(blocks, &day_seconds(&day.day), is_bot, |page| {
+                    is_match[page as usize] != 0
                 });
             })
             .await?;
         let pages = scanned.before.keys().chain(scanned.after.keys());
-        let numbers = self.page_text_ids(&reader.dictionary, pages.copied().collect());
-        let mut found = AdjacentPages::default();
-        found.add_translated(&scanned, &numbers.await?);
-        let pages = self.matching_pages(wanted, &known.rows).await?;
-        for row in &known.rows {
-            let added = found.add_encoded(row, is_bot, |page| pages.contains(&page));
+        let text_ids = self.page_text_ids(&reader.dictionary, pages.copied().collect());
+        let mut adjacent = AdjacentPages::default();
+        adjacent.add_translated(&scanned, &text_ids.await?);
+        let pages = self.matching_pages(pattern, &rollups.rows).await?;
+        for row in &rollups.rows {
+            let added = adjacent.add_encoded(row, is_bot, |page| pages.contains(&page));
             added.ok_or(CORRUPT_DAY_METRICS)?;
         }
         Ok(AsOf {
             value: AdjacentPagesReport {
-                visits: found.visits,
-                before: self.resolve_adjacent_pages(found.before, limit).await?,
-                after: self.resolve_adjacent_pages(found.after, limit).await?,
+                visits: adjacent.visits,
+                before: self.resolve_adjacent_pages(adjacent.before, limit).await?,
+                after: self.resolve_adjacent_pages(adjacent.after, limit).await?,
             },
-            as_of: known.as_of.min(reader.as_of),
+            as_of: rollups.as_of.min(reader.as_of),
         })
     }
 
     async fn load_path_rollups(
         &self,
-        asked: &ReportQuery,
+        query: &ReportQuery,
         depth: usize,
     ) -> Result<RollupPaths, StoreError> {
-        let mut known = RollupPaths {
+        let mut rollups = RollupPaths {
             rows: vec![],
-            plan: self.plan_report(&asked.in_site_time_zone()).await?,
-            as_of: asked.now,
+            plan: self.plan_report(&query.in_site_time_zone()).await?,
+            as_of: query.now,
         };
-        if let Some(period) = known.plan.folded {
-            let which = (asked.site.id, depth);
-            known.rows = load_ways(&self.pool, which, period, &known.plan.dirty).await?;
+        if let Some(period) = rollups.plan.folded {
+            let site_depth = (query.site.id, depth);
+            rollups.rows = load_paths(&self.pool, site_depth, period, &rollups.plan.dirty).await?;
         }
-        for date in &known.plan.dirty {
-            let day = (*date, known.plan.dirty_versions[date]);
+        for date in &rollups.plan.dirty {
+            let day = (*date, rollups.plan.dirty_versions[date]);
             let day = self
-                .dirty_day(&asked.site, day, asked.now, DayDetail::Metrics)
+                .dirty_day(&query.site, day, query.now, DayDetail::Metrics)
                 .await?;
-            known.as_of = known.as_of.min(day.as_of);
-            known.rows.push(day.paths(depth).to_vec());
+            rollups.as_of = rollups.as_of.min(day.as_of);
+            rollups.rows.push(day.paths(depth).to_vec());
         }
-        Ok(known)
+        Ok(rollups)
     }
 
     async fn scan_days(
         &self,
-        asked: &ReportQuery,
+        query: &ReportQuery,
         plan: &ReportPlan,
         count: impl FnMut(&DayBlocks, &ValueDictionary),
     ) -> Result<ColumnReader, StoreError> {
-        let mut reader = ColumnReader::new(self, asked, &plan.dirty_versions, &[PAGE_COLUMN]);
+        let mut reader = ColumnReader::new(self, query, &plan.dirty_versions, &[PAGE_COLUMN]);
         reader
             .for_each_day(&plan.scanned, &GROUP_BY_PAGE, count)
             .await?;
@@ -165,52 +170,53 @@ impl Store {
     /// The ids of the pages' texts in `rollup_value`.
     async fn page_text_ids(
         &self,
-        lexicon: &ValueDictionary,
+        dictionary: &ValueDictionary,
         pages: BTreeSet<ValueId>,
     ) -> Result<HashMap<ValueId, ValueId>, StoreError> {
         let texts = pages.into_iter();
-        let texts = texts.filter_map(|page| Some((page, lexicon.text(page)?)));
+        let texts = texts.filter_map(|page| Some((page, dictionary.text(page)?)));
         let texts: Vec<(ValueId, Arc<str>)> = texts.collect();
         let ids = self.value_ids(texts.iter().map(|(_, text)| text)).await?;
-        let numbers = texts.into_iter();
-        let numbers = numbers.map(|(page, text)| (page, ids[&text].cast_unsigned()));
-        Ok(numbers.collect())
+        let text_ids = texts.into_iter();
+        let text_ids = text_ids.map(|(page, text)| (page, ids[&text].cast_unsigned()));
+        Ok(text_ids.collect())
     }
 
     async fn to_session_paths(
         &self,
-        ways: Vec<(PathKey, i64)>,
+        path_counts: Vec<(PathKey, i64)>,
     ) -> Result<Vec<SessionPath>, StoreError> {
-        let ids = ways
+        let ids = path_counts
             .iter()
             .flat_map(|((pages, _), _)| pages.iter().copied());
         let ids: BTreeSet<ValueId> = ids.collect();
         let texts = self.value_texts(ids.into_iter()).await?;
-        let taken = ways
+        let paths = path_counts
             .into_iter()
-            .map(|((pages, goes_on), sessions)| SessionPath {
+            .map(|((pages, has_more_pages), sessions)| SessionPath {
                 pages: pages
                     .iter()
                     .filter_map(|page| texts.get(page).cloned())
                     .collect(),
-                has_more_pages: goes_on,
+                has_more_pages,
                 sessions,
             });
-        let mut taken: Vec<SessionPath> = taken.collect();
-        taken.sort_by(|a, b| {
-            let by_number = b.sessions.cmp(&a.sessions);
-            by_number.then_with(|| (&a.pages, a.has_more_pages).cmp(&(&b.pages, b.has_more_pages)))
+        let mut paths: Vec<SessionPath> = paths.collect();
+        paths.sort_by(|a, b| {
+            let by_sessions = b.sessions.cmp(&a.sessions);
+            by_sessions
+                .then_with(|| (&a.pages, a.has_more_pages).cmp(&(&b.pages, b.has_more_pages)))
         });
-        Ok(taken)
+        Ok(paths)
     }
 
     /// The pages in these rows that match the pattern.
     async fn matching_pages(
         &self,
-        wanted: &WildcardPattern,
+        pattern: &WildcardPattern,
         rows: &[Vec<u8>],
     ) -> Result<BTreeSet<ValueId>, StoreError> {
-        if let Some(text) = wanted.as_literal() {
+        if let Some(text) = pattern.as_literal() {
             return Ok(find_value_id(&self.pool, text).await?.into_iter().collect());
         }
         let mut pages = BTreeSet::new();
@@ -219,7 +225,7 @@ impl Store {
                 .ok_or(CORRUPT_DAY_METRICS)?;
         }
         let texts = self.value_texts(pages.into_iter()).await?;
-        let matching = texts.into_iter().filter(|(_, text)| wanted.matches(text));
+        let matching = texts.into_iter().filter(|(_, text)| pattern.matches(text));
         Ok(matching.map(|(page, _)| page).collect())
     }
 
@@ -234,11 +240,11 @@ impl Store {
         let texts = self
             .value_texts(counts.iter().map(|(page, _)| *page))
             .await?;
-        let named = counts
+        let resolved = counts
             .into_iter()
             .map(|(page, visits)| (texts.get(&page).cloned(), visits));
-        let mut named: AdjacentPageCounts = named.collect();
-        named.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        Ok(named)
+        let mut resolved: AdjacentPageCounts = resolved.collect();
+        resolved.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        Ok(resolved)
     }
 }

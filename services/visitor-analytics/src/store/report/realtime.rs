@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Postgres, QueryBuilder};
 
-use super::ReportSite;
+use super::query::ReportSite;
 use crate::domain::visit_filter::VisitFilter;
 use crate::store::{Store, StoreError, filter_sql};
 
@@ -71,7 +71,7 @@ impl Store {
     pub async fn realtime(
         &self,
         site: &ReportSite,
-        pick: &VisitFilter,
+        filter: &VisitFilter,
         now: DateTime<Utc>,
     ) -> Result<RealtimeReport, StoreError> {
         let mut select = QueryBuilder::<Postgres>::new(
@@ -84,17 +84,17 @@ impl Store {
         select.push_bind(site.id).push(" and v.timestamp > ");
         select.push_bind(now - TimeDelta::minutes(REALTIME_MINUTES));
         select.push(" and v.timestamp <= ").push_bind(now);
-        if let Some(is_bot) = pick.is_bot {
+        if let Some(is_bot) = filter.is_bot {
             select.push(" and v.is_bot = ").push_bind(is_bot);
         }
-        filter_sql::push_filters(&mut select, &pick.filters, pick.time_zone);
+        filter_sql::push_filters(&mut select, &filter.filters, filter.time_zone);
         select
             .push(TOP_VALUES_SQL)
             .push_bind(MAX_TOP_VALUES)
             .push(" order by 1, 2, 6");
         let mut realtime = RealtimeReport::default();
-        let lines: Vec<RealtimeRow> = select.build_query_as().fetch_all(&self.pool).await?;
-        for row in lines {
+        let rows: Vec<RealtimeRow> = select.build_query_as().fetch_all(&self.pool).await?;
+        for row in rows {
             let list = match row.kind {
                 0 => {
                     realtime.visitors_now = row.visitors;

@@ -11,10 +11,11 @@ use rollups::day::LocalDay;
 use rollups::quarter_hours::{QUARTER_HOUR_SECONDS, QuarterHours, count_common_visitors};
 use rollups::query::day_seconds;
 
-use super::dirty_days::DayDetail;
+use super::day_aggregates::DayDetail;
+use super::plan::ReportPlan;
+use super::query::ReportQuery;
 use super::series::TimeSeries;
-use super::{ReportPlan, ReportQuery};
-use crate::store::rollup::{QuarterHourDay, clocks, load_packs};
+use crate::store::rollup::{QuarterHourDay, load_blocks, load_quarter_hours};
 use crate::store::{Store, StoreError};
 
 /// The days of the site that overlap the days of a query.
@@ -28,103 +29,104 @@ impl Store {
     /// from the plan.
     pub(super) async fn add_quarter_hours(
         &self,
-        asked: &ReportQuery,
+        query: &ReportQuery,
         plan: &mut ReportPlan,
         series: &mut TimeSeries,
     ) -> Result<DateTime<Utc>, StoreError> {
-        if !asked.is_unfiltered() || plan.scanned.is_empty() {
-            return Ok(asked.now);
+        if !query.is_unfiltered() || plan.scanned.is_empty() {
+            return Ok(query.now);
         }
-        let known = self.load_quarter_hours(asked, plan).await?;
+        let rollups = self.load_quarter_hours(query, plan).await?;
         for day in std::mem::take(&mut plan.scanned) {
             match self
-                .day_from_quarter_hours(asked, plan, &known, &day)
+                .day_from_quarter_hours(query, plan, &rollups, &day)
                 .await?
             {
-                Some(numbers) => series.add_day(asked, day.date, numbers),
+                Some(metrics) => series.add_day(query, day.date, metrics),
                 None => plan.scanned.push(day),
             }
         }
-        Ok(known.as_of)
+        Ok(rollups.as_of)
     }
 
     async fn load_quarter_hours(
         &self,
-        asked: &ReportQuery,
+        query: &ReportQuery,
         plan: &ReportPlan,
     ) -> Result<QuarterHourRollups, StoreError> {
-        let zone = asked.site.zone;
-        let last = asked.period.to - TimeDelta::microseconds(1);
+        let zone = query.site.zone;
+        let last = query.period.to - TimeDelta::microseconds(1);
         let dates = (
-            LocalDay::containing(zone, asked.period.from).date,
+            LocalDay::containing(zone, query.period.from).date,
             LocalDay::containing(zone, last).date,
         );
-        let mut known = QuarterHourRollups {
-            days: clocks(&self.pool, asked.site.id, dates).await?,
-            as_of: asked.now,
+        let mut rollups = QuarterHourRollups {
+            days: load_quarter_hours(&self.pool, query.site.id, dates).await?,
+            as_of: query.now,
         };
-        let touched: Vec<LocalDay> = plan
+        let overlapping: Vec<LocalDay> = plan
             .scanned
             .iter()
-            .flat_map(|d| site_days(asked, d))
+            .flat_map(|d| site_days(query, d))
             .collect();
         for (date, change) in &plan.dirty_versions {
-            known.days.remove(date);
-            if touched.iter().all(|day| day.date != *date) {
+            rollups.days.remove(date);
+            if overlapping.iter().all(|day| day.date != *date) {
                 continue;
             }
             let day = (*date, *change);
-            let found = self
-                .dirty_day(&asked.site, day, asked.now, DayDetail::Metrics)
+            let aggregates = self
+                .dirty_day(&query.site, day, query.now, DayDetail::Metrics)
                 .await?;
-            known.as_of = known.as_of.min(found.as_of);
-            if let Some(quarters) = found.quarters.clone() {
+            rollups.as_of = rollups.as_of.min(aggregates.as_of);
+            if let Some(quarters) = aggregates.quarters.clone() {
                 let overlap = None;
-                known
+                rollups
                     .days
                     .insert(*date, QuarterHourDay { quarters, overlap });
             }
         }
-        Ok(known)
+        Ok(rollups)
     }
 
     /// The metrics of a day or a part of it. Returns `None` if its visits have to be scanned.
     async fn day_from_quarter_hours(
         &self,
-        asked: &ReportQuery,
+        query: &ReportQuery,
         plan: &ReportPlan,
-        known: &QuarterHourRollups,
-        wanted: &LocalDay,
+        rollups: &QuarterHourRollups,
+        query_day: &LocalDay,
     ) -> Result<Option<[Metrics; 2]>, StoreError> {
-        let days: Vec<LocalDay> = site_days(asked, wanted).collect();
+        let days: Vec<LocalDay> = site_days(query, query_day).collect();
         let (Some(day), Some(last)) = (days.first(), days.last()) else {
             return Ok(None);
         };
-        let from = quarters_between(day.from, wanted.from);
-        let to = quarters_between(last.from, wanted.to);
+        let from = quarters_between(day.from, query_day.from);
+        let to = quarters_between(last.from, query_day.to);
         let (Some(from), Some(to)) = (from, to) else {
             return Ok(None);
         };
-        let quarters = |day: &LocalDay| known.quarters(day);
+        let quarters = |day: &LocalDay| rollups.quarters(day);
         Ok(match &days[..] {
             [day] => quarters(day).and_then(|quarters| quarters.metrics(from..to)),
             [day, next] => {
                 let (Some(this), Some(after)) = (quarters(day), quarters(next)) else {
                     return Ok(None);
                 };
-                let told = known.days.get(&day.date).and_then(|d| d.overlap.as_ref());
+                let known_overlap = rollups.days.get(&day.date).and_then(|d| d.overlap.as_ref());
                 let is_folded = !plan.dirty_versions.contains_key(&next.date);
                 let length = this.quarter_count().saturating_sub(from) + to;
-                let told = told.filter(|_| is_folded);
-                let both = match told.and_then(|overlap| overlap.visitors(from, length)) {
-                    Some(both) => both,
-                    None if this.has_no_visits() || after.has_no_visits() => [0; 2],
-                    None => {
-                        self.count_overlap_visitors(asked, plan, wanted, (day, next))
-                            .await?
-                    }
-                };
-                this.metrics_over_midnight(&after, both, (from, to))
+                let known_overlap = known_overlap.filter(|_| is_folded);
+                let common_visitors =
+                    match known_overlap.and_then(|overlap| overlap.visitors(from, length)) {
+                        Some(common_visitors) => common_visitors,
+                        None if this.has_no_visits() || after.has_no_visits() => [0; 2],
+                        None => {
+                            self.count_overlap_visitors(query, plan, query_day, (day, next))
+                                .await?
+                        }
+                    };
+                this.metrics_over_midnight(&after, common_visitors, (from, to))
             }
             _ => None,
         })
@@ -134,35 +136,35 @@ impl Store {
     /// site, if the rollups do not contain it.
     async fn count_overlap_visitors(
         &self,
-        asked: &ReportQuery,
+        query: &ReportQuery,
         plan: &ReportPlan,
-        wanted: &LocalDay,
+        query_day: &LocalDay,
         (day, next): (&LocalDay, &LocalDay),
     ) -> Result<[i64; 2], StoreError> {
-        let packs = self.load_day_blocks(asked, plan, day.date).await?;
-        let next_packs = self.load_day_blocks(asked, plan, next.date).await?;
-        let wanted = day_seconds(wanted);
+        let blocks = self.load_day_blocks(query, plan, day.date).await?;
+        let next_blocks = self.load_day_blocks(query, plan, next.date).await?;
+        let query_day = day_seconds(query_day);
         let midnight = next.from.timestamp();
         Ok(count_common_visitors(
-            (&packs, &(wanted.start..midnight)),
-            (&next_packs, &(midnight..wanted.end)),
+            (&blocks, &(query_day.start..midnight)),
+            (&next_blocks, &(midnight..query_day.end)),
         ))
     }
 
     async fn load_day_blocks(
         &self,
-        asked: &ReportQuery,
+        query: &ReportQuery,
         plan: &ReportPlan,
         date: NaiveDate,
     ) -> Result<Vec<Arc<ColumnBlock>>, StoreError> {
         let Some(change) = plan.dirty_versions.get(&date) else {
-            return load_packs(&self.pool, asked.site.id, date, &[]).await;
+            return load_blocks(&self.pool, query.site.id, date, &[]).await;
         };
         let day = (date, *change);
-        let found = self
-            .dirty_day(&asked.site, day, asked.now, DayDetail::Blocks)
+        let aggregates = self
+            .dirty_day(&query.site, day, query.now, DayDetail::Blocks)
             .await?;
-        Ok(found.blocks().to_vec())
+        Ok(aggregates.blocks().to_vec())
     }
 }
 
@@ -170,17 +172,17 @@ impl QuarterHourRollups {
     /// The quarter hours of a day. A day that has no rollup and is not dirty has no visits.
     fn quarters(&self, day: &LocalDay) -> Option<QuarterHours> {
         let seconds: Range<i64> = day_seconds(day);
-        let known = self.days.get(&day.date).map(|day| day.quarters.clone());
+        let stored = self.days.get(&day.date).map(|day| day.quarters.clone());
         let empty = QuarterHours::without_visits(&seconds)?;
         let length = empty.quarter_count();
-        Some(known.unwrap_or(empty)).filter(|quarters| quarters.quarter_count() == length)
+        Some(stored.unwrap_or(empty)).filter(|quarters| quarters.quarter_count() == length)
     }
 }
 
 /// The days of the site that overlap a day of the query.
-fn site_days(asked: &ReportQuery, day: &LocalDay) -> impl Iterator<Item = LocalDay> + use<> {
+fn site_days(query: &ReportQuery, day: &LocalDay) -> impl Iterator<Item = LocalDay> + use<> {
     let last = day.to - TimeDelta::microseconds(1);
-    LocalDay::between(asked.site.zone, day.from, last)
+    LocalDay::between(query.site.zone, day.from, last)
 }
 
 fn quarters_between(from: DateTime<Utc>, to: DateTime<Utc>) -> Option<usize> {

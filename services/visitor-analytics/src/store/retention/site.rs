@@ -12,7 +12,7 @@ pub struct ExpiringSite {
     id: i32,
     pub domain: String,
     /// Data before this time expires.
-    pub border: DateTime<Utc>,
+    pub cutoff: DateTime<Utc>,
 }
 
 impl Store {
@@ -28,7 +28,7 @@ impl Store {
         let mut old = vec![];
         for site in sites.fetch_all(&self.pool).await? {
             let retention = RetentionPeriod::from_days(u32::try_from(site.days).ok());
-            let Some(border) = retention.first_kept_day(now).map(midnight) else {
+            let Some(cutoff) = retention.first_kept_day(now).map(midnight) else {
                 continue;
             };
             let is_old = sqlx::query_scalar!(
@@ -37,13 +37,13 @@ impl Store {
                        or exists (select from visitor_analytics.event
                                   where site_id = $1 and timestamp < $2) as "is_old!""#,
                 site.id,
-                border,
+                cutoff,
             );
             if is_old.fetch_one(&self.pool).await? {
                 old.push(ExpiringSite {
                     id: site.id,
                     domain: site.domain,
-                    border,
+                    cutoff,
                 });
             }
         }
@@ -64,11 +64,11 @@ impl Store {
                  where id = $1)
              delete from visitor_analytics.visit_pack where site_id = $1 and start < $2",
             site.id,
-            site.border,
+            site.cutoff,
         )
         .execute(&self.pool)
         .await?;
-        while self.trim_sessions(site.border, Some(site.id), now).await? {}
+        while self.trim_sessions(site.cutoff, Some(site.id), now).await? {}
         let mut all = 0;
         loop {
             let rows = self.delete_expired_rows(site).await?;
@@ -82,7 +82,7 @@ impl Store {
     /// Deletes a batch of expired events, and of visits with their sessions.
     async fn delete_expired_rows(&self, site: &ExpiringSite) -> Result<u64, StoreError> {
         let most = i64::try_from(DELETE_BATCH_ROWS).unwrap_or(TRIM_BATCH_SESSIONS);
-        let events = self.delete_events(Some(site.id), site.border, most).await?;
+        let events = self.delete_events(Some(site.id), site.cutoff, most).await?;
         let rows = sqlx::query_scalar!(
             r#"with old as (
                    delete from visitor_analytics.visit v using (
@@ -102,7 +102,7 @@ impl Store {
                    returning id)
                select (select count(*) from old) + (select count(*) from sessions) as "rows!""#,
             site.id,
-            site.border,
+            site.cutoff,
             most,
         );
         Ok(events + rows.fetch_one(&self.pool).await?.cast_unsigned())

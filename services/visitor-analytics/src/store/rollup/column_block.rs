@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use rollups::cohort;
 use rollups::column_block::{ColumnBlock, ColumnKind};
 use rollups::query::day_seconds;
-use rollups::retention;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
@@ -15,17 +15,17 @@ use crate::store::StoreError;
 /// Replaces the column blocks of a day in the transaction that replaces its rollups.
 pub(super) async fn replace(
     connection: &mut PgConnection,
-    due: &ClaimedDay,
+    claimed: &ClaimedDay,
     folded: &DayRollup,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "delete from visitor_analytics.visit_pack where site_id = $1 and day = $2",
-        due.site_id,
-        due.date,
+        claimed.site_id,
+        claimed.date,
     )
     .execute(&mut *connection)
     .await?;
-    for (part, pack) in folded.blocks.iter().enumerate() {
+    for (part, block) in folded.blocks.iter().enumerate() {
         let [
             page,
             agent,
@@ -38,21 +38,21 @@ pub(super) async fn replace(
             origin,
             entry,
             exit,
-        ] = ColumnKind::STORED.map(|field| pack.encode_column(field));
-        let properties = pack.encode_nonempty_column(ColumnKind::Properties);
+        ] = ColumnKind::STORED.map(|column| block.encode_column(column));
+        let properties = block.encode_nonempty_column(ColumnKind::Properties);
         sqlx::query!(
             "insert into visitor_analytics.visit_pack (site_id, day, part, start, runs, times,
                  page, agent, verdict, place, network, language, status, origin, entry, exit,
                  properties, change, visitors)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
                  $18, $19)",
-            due.site_id,
-            due.date,
+            claimed.site_id,
+            claimed.date,
             i16::try_from(part)
                 .map_err(|_| StoreError::Corrupt("a day with too many column blocks"))?,
             folded.day.from,
-            &pack.encode_sessions(),
-            &pack.encode_times(),
+            &block.encode_sessions(),
+            &block.encode_times(),
             &page,
             &agent,
             &verdict,
@@ -64,8 +64,8 @@ pub(super) async fn replace(
             &entry,
             &exit,
             properties,
-            due.change,
-            &retention::encode_visitors(pack, &day_seconds(&folded.day)),
+            claimed.change,
+            &cohort::encode_visitors(block, &day_seconds(&folded.day)),
         )
         .execute(&mut *connection)
         .await?;
@@ -78,7 +78,7 @@ pub(in crate::store) async fn load(
     executor: impl PgExecutor<'_>,
     site_id: i32,
     date: NaiveDate,
-    fields: &[ColumnKind],
+    columns: &[ColumnKind],
 ) -> Result<Vec<Arc<ColumnBlock>>, StoreError> {
     let [
         page,
@@ -92,7 +92,7 @@ pub(in crate::store) async fn load(
         origin,
         entry,
         exit,
-    ] = ColumnKind::STORED.map(|field| fields.contains(&field));
+    ] = ColumnKind::STORED.map(|column| columns.contains(&column));
     // PostgreSQL does not read the other columns from disk.
     let rows = sqlx::query!(
         "select start, runs, times, case when $3 then page end as page,
@@ -133,11 +133,11 @@ pub(in crate::store) async fn load(
             row.exit,
         ];
         let columns = ColumnKind::STORED.into_iter().zip(&columns);
-        let columns = columns.filter_map(|(field, bytes)| Some((field, bytes.as_deref()?)));
+        let columns = columns.filter_map(|(column, bytes)| Some((column, bytes.as_deref()?)));
         let columns: Vec<_> = columns.collect();
-        let pack = ColumnBlock::decode(row.start.timestamp(), &row.runs, &row.times, &columns);
-        let pack = pack.ok_or(StoreError::Corrupt("a column block"))?;
-        Ok(Arc::new(pack))
+        let block = ColumnBlock::decode(row.start.timestamp(), &row.runs, &row.times, &columns);
+        let block = block.ok_or(StoreError::Corrupt("a column block"))?;
+        Ok(Arc::new(block))
     });
     rows.collect()
 }
@@ -161,22 +161,22 @@ pub(in crate::store) async fn day_versions(
 }
 
 /// The visitor lists of a site's days from `first` to `last`, inclusive (see `domain::retention`).
-/// Returns `None` if they exceed `most` bytes.
+/// Returns `None` if they exceed `max_bytes`.
 pub(in crate::store) async fn load_visitor_lists(
     pool: &PgPool,
     site_id: i32,
     (first, last): (NaiveDate, NaiveDate),
-    most: usize,
+    max_bytes: usize,
 ) -> Result<Option<Vec<(NaiveDate, Vec<u8>)>>, StoreError> {
-    let length = sqlx::query_scalar!(
+    let total_bytes = sqlx::query_scalar!(
         "select sum(octet_length(visitors)) from visitor_analytics.visit_pack
          where site_id = $1 and day between $2 and $3",
         site_id,
         first,
         last,
     );
-    let length = length.fetch_one(pool).await?.unwrap_or_default();
-    if usize::try_from(length).is_ok_and(|length| length > most) {
+    let total_bytes = total_bytes.fetch_one(pool).await?.unwrap_or_default();
+    if usize::try_from(total_bytes).is_ok_and(|total_bytes| total_bytes > max_bytes) {
         return Ok(None);
     }
     let rows = sqlx::query!(
@@ -191,14 +191,14 @@ pub(in crate::store) async fn load_visitor_lists(
     Ok(rows.collect())
 }
 
-/// Deletes the column blocks of days that begin before `border`, whose visits expire.
+/// Deletes the column blocks of days that begin before `cutoff`, whose visits expire.
 pub(in crate::store) async fn delete_before(
     pool: &PgPool,
-    border: DateTime<Utc>,
+    cutoff: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "delete from visitor_analytics.visit_pack where start < $1",
-        border,
+        cutoff,
     )
     .execute(pool)
     .await?;

@@ -14,7 +14,7 @@ use rollups::dimension::Dimension;
 use rollups::quarter_hours::QUARTER_HOUR_SECONDS;
 use sqlx::PgPool;
 
-use super::fold::VisitIds;
+use super::visit_ids::VisitIds;
 use crate::store::StoreError;
 
 /// Maps the ids in visits to the ids of texts. Values are loaded when they first occur.
@@ -47,15 +47,14 @@ struct TextInterner {
 
 impl TextInterner {
     fn intern(&mut self, text: &str) -> ValueId {
-        if let Some(number) = self.ids.get(text) {
-            return *number;
+        if let Some(id) = self.ids.get(text) {
+            return *id;
         }
         let text: Arc<str> = text.into();
         self.texts.push(text.clone());
-        let number =
-            ValueId::try_from(self.texts.len()).expect("fewer than 2^32 texts fit in memory");
-        self.ids.insert(text, number);
-        number
+        let id = ValueId::try_from(self.texts.len()).expect("fewer than 2^32 texts fit in memory");
+        self.ids.insert(text, id);
+        id
     }
 
     fn dimension_value(&mut self, dimension: Dimension, text: Option<&str>) -> DimensionValue {
@@ -94,8 +93,8 @@ impl ValueDictionary {
     }
 
     pub(in crate::store) fn text(&self, value: ValueId) -> Option<Arc<str>> {
-        let place = value.checked_sub(1)? as usize;
-        self.texts.texts.get(place).cloned()
+        let index = value.checked_sub(1)? as usize;
+        self.texts.texts.get(index).cloned()
     }
 
     /// Loads the values of these visits that are not loaded yet.
@@ -172,11 +171,11 @@ impl ValueDictionary {
 
 /// The distinct ids in visits that are not loaded yet.
 fn missing_ids(
-    known: &ValuesById,
+    loaded: &ValuesById,
     visits: &[VisitIds],
     id: impl Fn(&VisitIds) -> Option<i32>,
 ) -> Vec<i32> {
     let ids = visits.iter().filter_map(id);
-    let new: BTreeSet<i32> = ids.filter(|id| !known.contains_key(id)).collect();
+    let new: BTreeSet<i32> = ids.filter(|id| !loaded.contains_key(id)).collect();
     new.into_iter().collect()
 }

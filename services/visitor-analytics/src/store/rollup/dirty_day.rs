@@ -9,12 +9,10 @@ use chrono_tz::Tz;
 use rollups::day::LocalDay;
 use sqlx::PgConnection;
 
+use super::schedule::{OPEN_DAY_GRACE, ROLLUP_DELAY, ROLLUP_LEASE};
 use super::time_zone::load_time_zones;
-use super::{ROLLUP_DELAY, ROLLUP_LEASE};
 use crate::store::StoreError;
 
-/// A day stays open for this long after its end; it is not folded before.
-pub(in crate::store) const OPEN_DAY_GRACE: TimeDelta = TimeDelta::hours(1);
 /// How long a site's time zone is cached; well below [`OPEN_DAY_GRACE`].
 const TIME_ZONE_TTL: TimeDelta = TimeDelta::minutes(10);
 /// About 200 bytes each.
@@ -81,26 +79,26 @@ impl DirtyDays {
             .filter(|id| !sites.contains_key(id))
             .collect();
         for (id, zone) in load_time_zones(connection, &ids).await? {
-            let known = SiteDirtyDays {
+            let site = SiteDirtyDays {
                 zone,
                 zone_read_at: now,
                 days: vec![],
             };
-            sites.insert(id, known);
+            sites.insert(id, site);
         }
-        let mut write = BTreeMap::new();
+        let mut marked_days = BTreeMap::new();
         for period in unknown {
             let Some(site) = sites.get(&period.site_id) else {
                 continue;
             };
             let days = LocalDay::between(site.zone, period.from, period.to);
             let days = days.filter(|day| !(is_open(day, now) && site.days.contains(day)));
-            write.extend(days.map(|day| ((period.site_id, day.date), day)));
+            marked_days.extend(days.map(|day| ((period.site_id, day.date), day)));
         }
-        upsert_marks(connection, &write, now).await?;
-        for ((id, _), day) in write {
+        upsert_marks(connection, &marked_days, now).await?;
+        for ((id, _), day) in marked_days {
             if let Some(site) = sites.get_mut(&id).filter(|_| is_open(&day, now)) {
-                site.days.retain(|known| is_open(known, now));
+                site.days.retain(|day| is_open(day, now));
                 site.days.push(day);
             }
         }
@@ -146,12 +144,12 @@ impl DirtyDays {
         if marked.0.is_empty() {
             return;
         }
-        let mut known = self.0.lock().expect(DIRTY_DAYS_LOCK_POISONED);
-        if known.len() >= MAX_CACHED_SITES {
-            known.clear();
+        let mut cache = self.0.lock().expect(DIRTY_DAYS_LOCK_POISONED);
+        if cache.len() >= MAX_CACHED_SITES {
+            cache.clear();
         }
         // The days of a concurrent writer may be lost here; they are marked once more.
-        known.extend(marked.0);
+        cache.extend(marked.0);
     }
 
     /// The periods that do not lie within one open, marked day, and the cached data of their sites.
@@ -160,14 +158,14 @@ impl DirtyDays {
         periods: impl Iterator<Item = TouchedPeriod>,
         now: DateTime<Utc>,
     ) -> (Vec<TouchedPeriod>, HashMap<i32, SiteDirtyDays>) {
-        let known = self.0.lock().expect(DIRTY_DAYS_LOCK_POISONED);
-        let is_known = |period: &TouchedPeriod| {
-            let site = known.get(&period.site_id);
+        let cache = self.0.lock().expect(DIRTY_DAYS_LOCK_POISONED);
+        let is_marked = |period: &TouchedPeriod| {
+            let site = cache.get(&period.site_id);
             site.is_some_and(|site| site.covers(period, now))
         };
-        let unknown: Vec<TouchedPeriod> = periods.filter(|period| !is_known(period)).collect();
+        let unknown: Vec<TouchedPeriod> = periods.filter(|period| !is_marked(period)).collect();
         let sites = unknown.iter().filter_map(|period| {
-            let site = known.get(&period.site_id)?;
+            let site = cache.get(&period.site_id)?;
             site.is_fresh(now).then(|| (period.site_id, site.clone()))
         });
         let sites = sites.collect();

@@ -15,6 +15,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::dictionary::ValueDictionary;
+use super::visit_ids::VisitIds;
 use super::{DayRollup, RollupRow, write};
 use crate::domain::session::SESSION_TIMEOUT;
 use crate::store::StoreError;
@@ -22,32 +23,6 @@ use crate::store::dimension::key;
 
 /// Visits whose values are loaded together.
 const LOOKUP_BATCH_VISITS: usize = 4_000;
-
-/// A visit with the ids of its values.
-pub(super) struct VisitIds {
-    pub(super) visitor_id: String,
-    pub(super) session_id: Uuid,
-    pub(super) timestamp: DateTime<Utc>,
-    pub(super) is_bot: bool,
-    pub(super) page_id: i32,
-    pub(super) origin_id: i32,
-    pub(super) agent_id: i32,
-    pub(super) verdict_id: i32,
-    pub(super) place_id: Option<i32>,
-    pub(super) network_id: Option<i32>,
-    pub(super) status_code: Option<i16>,
-    pub(super) language: Option<String>,
-    /// The properties on which the site reports, such as `plan=pro`.
-    pub(super) properties: Option<Vec<String>>,
-}
-
-impl VisitIds {
-    /// The properties as JSON; `None` if there are none.
-    fn properties_json(&self) -> Option<String> {
-        let properties = self.properties.as_ref().filter(|all| !all.is_empty())?;
-        serde_json::to_string(properties).ok()
-    }
-}
 
 /// Folds a day of a site. A change between the statements gives the day another mark, which is
 /// detected when the rollup is written.
@@ -58,7 +33,7 @@ pub(super) async fn fold_visits(
     day: LocalDay,
 ) -> Result<DayRollup, StoreError> {
     let (crossing, from, to) = crossing_sessions(pool, site_id, &day).await?;
-    let named = report_properties(pool, site_id).await?;
+    let properties = report_properties(pool, site_id).await?;
     let visits = sqlx::query_as!(
         VisitIds,
         r#"select visitor_id, session_id, timestamp, is_bot, page_id, origin_id, agent_id,
@@ -77,46 +52,46 @@ pub(super) async fn fold_visits(
         day.from,
         day.to,
         &crossing,
-        &named,
+        &properties,
     );
     let mut chunks = visits.fetch(pool).try_chunks(LOOKUP_BATCH_VISITS);
-    let mut lexicon = ValueDictionary::new(zone);
-    let mut fold = DayAggregator::new(day.from.timestamp()..day.to.timestamp());
-    let mut packer = BlockBuilder::new(day.from.timestamp());
+    let mut dictionary = ValueDictionary::new(zone);
+    let mut aggregator = DayAggregator::new(day.from.timestamp()..day.to.timestamp());
+    let mut block_builder = BlockBuilder::new(day.from.timestamp());
     let mut texts = HashMap::new();
     while let Some(visits) = chunks.try_next().await.map_err(|error| error.1)? {
-        lexicon.load(pool, &visits).await?;
+        dictionary.load(pool, &visits).await?;
         load_text_ids(pool, &mut texts, &visits).await?;
         for visit in visits {
-            let known = lexicon.resolve_visit(&visit);
+            let resolved = dictionary.resolve_visit(&visit);
             let row = block_row(&visit, &texts);
-            packer.add(&visit.visitor_id, visit.session_id, row, visitor_hash);
-            fold.add(&visit.visitor_id, visit.session_id, known);
+            block_builder.add(&visit.visitor_id, visit.session_id, row, visitor_hash);
+            aggregator.add(&visit.visitor_id, visit.session_id, resolved);
         }
     }
-    let rows = fold
+    let rows = aggregator
         .finish()
         .into_iter()
-        .map(|((key, is_bot), numbers)| RollupRow {
+        .map(|((key, is_bot), metrics)| RollupRow {
             dimension: key.dimension,
             is_bot,
-            value: lexicon.text(key.value),
-            metrics: numbers,
+            value: dictionary.text(key.value),
+            metrics,
         });
     let rows = rows.collect();
-    let packs: Vec<Arc<ColumnBlock>> = packer.finish().into_iter().map(Arc::new).collect();
+    let blocks: Vec<Arc<ColumnBlock>> = block_builder.finish().into_iter().map(Arc::new).collect();
     let mut paths = HashMap::new();
-    for page in packs
+    for page in blocks
         .iter()
-        .flat_map(|pack| &pack.column(ColumnKind::Page).values)
+        .flat_map(|block| &block.column(ColumnKind::Page).values)
     {
-        let path = lexicon.values(Attribute::Dimension(Dimension::Page), *page);
-        let path = path.first().and_then(|path| lexicon.text(*path));
+        let path = dictionary.values(Attribute::Dimension(Dimension::Page), *page);
+        let path = path.first().and_then(|path| dictionary.text(*path));
         paths.extend(path.map(|path| (*page, path)));
     }
     Ok(DayRollup {
         rows,
-        blocks: packs,
+        blocks,
         paths,
         day,
     })
@@ -124,11 +99,11 @@ pub(super) async fn fold_visits(
 
 /// The properties on which a site reports.
 async fn report_properties(pool: &PgPool, site_id: i32) -> Result<Vec<String>, StoreError> {
-    let named = sqlx::query_scalar!(
+    let properties = sqlx::query_scalar!(
         "select properties from visitor_analytics.site where id = $1",
         site_id
     );
-    Ok(named.fetch_one(pool).await?)
+    Ok(properties.fetch_one(pool).await?)
 }
 
 /// The first 64 bits of the key that dictionary tables use.
@@ -160,7 +135,7 @@ fn block_row(visit: &VisitIds, texts: &HashMap<Arc<str>, i32>) -> column_block::
 /// Loads the ids of languages and property sets that are not loaded yet.
 async fn load_text_ids(
     pool: &PgPool,
-    known: &mut HashMap<Arc<str>, i32>,
+    ids: &mut HashMap<Arc<str>, i32>,
     visits: &[VisitIds],
 ) -> Result<(), StoreError> {
     let sets: Vec<String> = visits
@@ -168,10 +143,10 @@ async fn load_text_ids(
         .filter_map(VisitIds::properties_json)
         .collect();
     let languages = visits.iter().filter_map(|visit| visit.language.as_deref());
-    let met = languages.chain(sets.iter().map(String::as_str));
-    let new: BTreeSet<&str> = met.filter(|text| !known.contains_key(*text)).collect();
+    let texts = languages.chain(sets.iter().map(String::as_str));
+    let new: BTreeSet<&str> = texts.filter(|text| !ids.contains_key(*text)).collect();
     let new: Vec<Arc<str>> = new.into_iter().map(Arc::from).collect();
-    known.extend(write::ensure_value_ids(pool, new.iter()).await?);
+    ids.extend(write::ensure_value_ids(pool, new.iter()).await?);
     Ok(())
 }
 

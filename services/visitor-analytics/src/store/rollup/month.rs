@@ -21,43 +21,43 @@ pub(super) fn month_bounds(date: NaiveDate) -> (NaiveDate, NaiveDate) {
 /// another dirty day has no rollup.
 pub(super) async fn replace(
     connection: &mut PgConnection,
-    due: &ClaimedDay,
+    claimed: &ClaimedDay,
 ) -> Result<(), StoreError> {
-    let (first, after) = month_bounds(due.date);
+    let (first, after) = month_bounds(claimed.date);
     sqlx::query!(
         "delete from visitor_analytics.rollup_month where site_id = $1 and month = $2
              and dimension = any($3)",
-        due.site_id,
+        claimed.site_id,
         first,
         &Dimension::ALL.map(Dimension::code)[..],
     )
     .execute(&mut *connection)
     .await?;
-    if !are_other_days_folded(connection, due).await? {
+    if !are_other_days_folded(connection, claimed).await? {
         return Ok(());
     }
     for dimension in Dimension::ALL {
-        let mut all = <[MetricSums; 2]>::default();
+        let mut sums = <[MetricSums; 2]>::default();
         let days = sqlx::query_scalar!(
             "select numbers from visitor_analytics.rollup_day
              where site_id = $1 and dimension = $2 and day >= $3 and day < $4",
-            due.site_id,
+            claimed.site_id,
             dimension.code(),
             first,
             after,
         );
         let mut days = days.fetch(&mut *connection);
-        while let Some(numbers) = days.try_next().await? {
-            aggregate_codec::add_encoded(&mut all, &numbers, None).ok_or(CORRUPT_MONTH_METRICS)?;
+        while let Some(encoded) = days.try_next().await? {
+            aggregate_codec::add_encoded(&mut sums, &encoded, None).ok_or(CORRUPT_MONTH_METRICS)?;
         }
         drop(days);
         sqlx::query!(
             "insert into visitor_analytics.rollup_month (site_id, dimension, month, numbers)
              values ($1, $2, $3, $4)",
-            due.site_id,
+            claimed.site_id,
             dimension.code(),
             first,
-            &aggregate_codec::encode(&all),
+            &aggregate_codec::encode(&sums),
         )
         .execute(&mut *connection)
         .await?;
@@ -68,48 +68,48 @@ pub(super) async fn replace(
 /// Whether all other days of the month are folded.
 pub(super) async fn are_other_days_folded(
     connection: &mut PgConnection,
-    due: &ClaimedDay,
+    claimed: &ClaimedDay,
 ) -> Result<bool, StoreError> {
-    let (first, after) = month_bounds(due.date);
-    let is_open = sqlx::query_scalar!(
+    let (first, after) = month_bounds(claimed.date);
+    let is_dirty = sqlx::query_scalar!(
         r#"select exists (select from visitor_analytics.unfolded_day
                           where site_id = $1 and day >= $2 and day < $3 and day <> $4) as "is!""#,
-        due.site_id,
+        claimed.site_id,
         first,
         after,
-        due.date,
+        claimed.date,
     );
-    Ok(!is_open.fetch_one(connection).await?)
+    Ok(!is_dirty.fetch_one(connection).await?)
 }
 
-/// The complete months from `first` to `last`, inclusive, without any of the days in `open`.
+/// The complete months from `first` to `last`, inclusive, without any of the days in `dirty`.
 pub(super) fn complete_months(
     first: NaiveDate,
     last: NaiveDate,
-    open: &[NaiveDate],
+    dirty: &[NaiveDate],
 ) -> Vec<NaiveDate> {
     let starts = std::iter::successors(Some(month_bounds(first).0), |start| {
         Some(month_bounds(*start).1)
     });
     let months = starts.take_while(|start| *start <= last).filter(|start| {
         let (_, after) = month_bounds(*start);
-        let is_open = |day: &NaiveDate| (*start..after).contains(day);
-        *start >= first && after.pred_opt() <= Some(last) && !open.iter().any(is_open)
+        let is_dirty = |day: &NaiveDate| (*start..after).contains(day);
+        *start >= first && after.pred_opt() <= Some(last) && !dirty.iter().any(is_dirty)
     });
     months.collect()
 }
 
-/// Sums the rollups of a dimension from `first` to `last`, inclusive, without the days in `open`.
+/// Sums the rollups of a dimension from `first` to `last`, inclusive, without the days in `dirty`.
 /// Returns the sums of people and bots, or only those that `is_bot` selects.
 pub(in crate::store) async fn load_sums(
     pool: &PgPool,
     (site_id, dimension): (i32, Dimension),
     (first, last): (NaiveDate, NaiveDate),
-    open: &[NaiveDate],
+    dirty: &[NaiveDate],
     is_bot: Option<bool>,
 ) -> Result<[MetricSums; 2], StoreError> {
     // One statement, so that a month's row cannot disappear between two.
-    let months = complete_months(first, last, open);
+    let months = complete_months(first, last, dirty);
     let rows = sqlx::query_scalar!(
         r#"with whole as materialized (
                select month, numbers from visitor_analytics.rollup_month
@@ -124,12 +124,12 @@ pub(in crate::store) async fn load_sums(
         &months,
         first,
         last,
-        open,
+        dirty,
     );
-    let mut all = <[MetricSums; 2]>::default();
+    let mut sums = <[MetricSums; 2]>::default();
     let mut rows = rows.fetch(pool);
-    while let Some(numbers) = rows.try_next().await? {
-        aggregate_codec::add_encoded(&mut all, &numbers, is_bot).ok_or(CORRUPT_MONTH_METRICS)?;
+    while let Some(encoded) = rows.try_next().await? {
+        aggregate_codec::add_encoded(&mut sums, &encoded, is_bot).ok_or(CORRUPT_MONTH_METRICS)?;
     }
-    Ok(all)
+    Ok(sums)
 }

@@ -25,30 +25,41 @@ pub(in crate::store) fn encode_day(
         let id = folded.paths.get(&page).and_then(|path| ids.get(path));
         id.map_or(0, |id| id.cast_unsigned())
     };
-    let (packs, day) = (&folded.blocks, &day_seconds(&folded.day));
-    let mut ways = paths::encode_day(packs, day, path).into_iter();
-    let mut around = Some(adjacent_pages::encode_day(packs, day, path));
-    [(); MAX_PATH_DEPTH + 1].map(|()| around.take().or_else(|| ways.next()).unwrap_or_default())
+    let (blocks, day) = (&folded.blocks, &day_seconds(&folded.day));
+    let mut encoded_paths = paths::encode_day(blocks, day, path).into_iter();
+    let mut adjacent = Some(adjacent_pages::encode_day(blocks, day, path));
+    [(); MAX_PATH_DEPTH + 1].map(|()| {
+        adjacent
+            .take()
+            .or_else(|| encoded_paths.next())
+            .unwrap_or_default()
+    })
 }
 
 /// Replaces the rows of a day and its month in the transaction that replaces the rollups.
 pub(super) async fn replace(
     connection: &mut PgConnection,
-    due: &ClaimedDay,
-    ways: &EncodedPaths,
+    claimed: &ClaimedDay,
+    encoded_paths: &EncodedPaths,
 ) -> Result<(), StoreError> {
-    let (first, after) = month::month_bounds(due.date);
+    let (first, after) = month::month_bounds(claimed.date);
     sqlx::query!(
         "delete from visitor_analytics.rollup_ways
          where site_id = $1 and (day = $2 and not is_month or day = $3 and is_month)",
-        due.site_id,
-        due.date,
+        claimed.site_id,
+        claimed.date,
         first,
     )
     .execute(&mut *connection)
     .await?;
-    insert(connection, due.site_id, (due.date, false), ways).await?;
-    if !month::are_other_days_folded(connection, due).await? {
+    insert(
+        connection,
+        claimed.site_id,
+        (claimed.date, false),
+        encoded_paths,
+    )
+    .await?;
+    if !month::are_other_days_folded(connection, claimed).await? {
         return Ok(());
     }
     let mut months = EncodedPaths::default();
@@ -56,7 +67,7 @@ pub(super) async fn replace(
         let days = sqlx::query_scalar!(
             "select ways from visitor_analytics.rollup_ways
              where site_id = $1 and depth = $2 and not is_month and day >= $3 and day < $4",
-            due.site_id,
+            claimed.site_id,
             depth_code(depth),
             first,
             after,
@@ -69,17 +80,17 @@ pub(super) async fn replace(
         };
         *sum = all.ok_or(CORRUPT_PATHS)?;
     }
-    insert(connection, due.site_id, (first, true), &months).await
+    insert(connection, claimed.site_id, (first, true), &months).await
 }
 
 async fn insert(
     connection: &mut PgConnection,
     site_id: i32,
     (day, is_month): (NaiveDate, bool),
-    ways: &EncodedPaths,
+    encoded_paths: &EncodedPaths,
 ) -> Result<(), StoreError> {
-    let depths: Vec<i16> = (0..ways.len()).map(depth_code).collect();
-    let ways: Vec<&[u8]> = ways.iter().map(Vec::as_slice).collect();
+    let depths: Vec<i16> = (0..encoded_paths.len()).map(depth_code).collect();
+    let encoded_paths: Vec<&[u8]> = encoded_paths.iter().map(Vec::as_slice).collect();
     sqlx::query!(
         "insert into visitor_analytics.rollup_ways (site_id, day, is_month, depth, ways)
          select $1, $2, $3, w.* from unnest($4::smallint[], $5::bytea[]) w",
@@ -87,21 +98,21 @@ async fn insert(
         day,
         is_month,
         &depths,
-        &ways as _,
+        &encoded_paths as _,
     )
     .execute(connection)
     .await?;
     Ok(())
 }
 
-/// Reads the rows of a depth from `first` to `last`, inclusive, without the days in `open`.
+/// Reads the rows of a depth from `first` to `last`, inclusive, without the days in `dirty`.
 pub(in crate::store) async fn load(
     pool: &PgPool,
     (site_id, depth): (i32, usize),
     (first, last): (NaiveDate, NaiveDate),
-    open: &[NaiveDate],
+    dirty: &[NaiveDate],
 ) -> Result<Vec<Vec<u8>>, StoreError> {
-    let months = month::complete_months(first, last, open);
+    let months = month::complete_months(first, last, dirty);
     let rows = sqlx::query_scalar!(
         r#"with whole as materialized (
                select day, ways from visitor_analytics.rollup_ways
@@ -117,7 +128,7 @@ pub(in crate::store) async fn load(
         &months,
         first,
         last,
-        open,
+        dirty,
     );
     Ok(rows.fetch_all(pool).await?)
 }

@@ -27,10 +27,10 @@ pub(in crate::store) struct QuarterHourDay {
 /// that replaces the rollups, before the column blocks are replaced.
 pub(super) async fn replace(
     connection: &mut PgConnection,
-    due: &ClaimedDay,
+    claimed: &ClaimedDay,
     folded: &DayRollup,
 ) -> Result<(), StoreError> {
-    let (site_id, day) = (due.site_id, folded.day);
+    let (site_id, day) = (claimed.site_id, folded.day);
     let zone = time_zone::load_time_zones(connection, &[site_id]).await?;
     let zone = zone.first().map_or(Tz::UTC, |(_, zone)| *zone);
     let (before, after) = (day.date.pred_opt(), day.date.succ_opt());
@@ -39,8 +39,8 @@ pub(super) async fn replace(
         None => None,
     };
     let this = (&folded.blocks[..], &day_seconds(&day));
-    let overlap = next.map(|(packs, next)| {
-        MidnightOverlap::from_blocks(this, (&packs, &day_seconds(&next))).to_bytes()
+    let overlap = next.map(|(blocks, next)| {
+        MidnightOverlap::from_blocks(this, (&blocks, &day_seconds(&next))).to_bytes()
     });
     sqlx::query!(
         "delete from visitor_analytics.rollup_clock where site_id = $1 and day = $2",
@@ -61,17 +61,17 @@ pub(super) async fn replace(
         .execute(&mut *connection)
         .await?;
     }
-    let last = match before {
+    let previous = match before {
         Some(date) => load_adjacent_day(connection, site_id, zone, date).await?,
         None => None,
     };
-    if let Some((packs, last)) = last {
+    if let Some((blocks, previous)) = previous {
         sqlx::query!(
             "update visitor_analytics.rollup_clock set overlap = $3
              where site_id = $1 and day = $2",
             site_id,
-            last.date,
-            &MidnightOverlap::from_blocks((&packs, &day_seconds(&last)), this).to_bytes(),
+            previous.date,
+            &MidnightOverlap::from_blocks((&blocks, &day_seconds(&previous)), this).to_bytes(),
         )
         .execute(&mut *connection)
         .await?;
@@ -87,12 +87,12 @@ async fn load_adjacent_day(
     date: NaiveDate,
 ) -> Result<Option<(Vec<Arc<ColumnBlock>>, LocalDay)>, StoreError> {
     let day = LocalDay::new(zone, date);
-    let packs = column_block::load(connection, site_id, date, &[]).await?;
+    let blocks = column_block::load(connection, site_id, date, &[]).await?;
     // In another time zone, the date was another day.
-    let is_it = packs
+    let is_same_day = blocks
         .first()
-        .is_some_and(|pack| pack.start == day.from.timestamp());
-    Ok(is_it.then_some((packs, day)))
+        .is_some_and(|block| block.start == day.from.timestamp());
+    Ok(is_same_day.then_some((blocks, day)))
 }
 
 /// Reads the days of a site from `first` to `last`, inclusive.

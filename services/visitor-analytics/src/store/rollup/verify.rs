@@ -1,6 +1,7 @@
 //! Verifies the rollups and column blocks of folded days by plain SQL over the visits. It shares no
 //! code with the fold.
 
+mod decoded_visit;
 mod paths;
 mod visits;
 
@@ -166,15 +167,15 @@ impl RollupComparison {
             ("bounces", |n| n.bounces),
             ("seconds", |n| n.seconds),
         ];
-        for (number, of) in names {
+        for (metric, getter) in names {
             self.compared += 1;
-            let (folded, counted) = (folded.map(of), counted.map(of));
+            let (folded, counted) = (folded.map(getter), counted.map(getter));
             if folded != counted {
                 self.mismatches.push(MetricMismatch {
                     dimension,
                     value: value.map(str::to_owned),
                     is_bot,
-                    metric: number,
+                    metric,
                     folded,
                     counted,
                 });
@@ -190,14 +191,14 @@ async fn compute_metrics(
     let rows = sqlx::query_file!("src/store/rollup/verify/numbers.sql", day.site_id, day.date);
     let rows = rows.fetch_all(connection).await?.into_iter().map(|row| {
         let dimension = i16::try_from(row.dimension).unwrap_or(i16::MAX);
-        let numbers = Metrics {
+        let metrics = Metrics {
             visits: row.visits,
             visitors: row.visitors,
             sessions: row.sessions,
             bounces: row.bounces,
             seconds: row.seconds,
         };
-        ((dimension, row.is_bot, row.value), numbers)
+        ((dimension, row.is_bot, row.value), metrics)
     });
     Ok(rows.collect())
 }
@@ -247,12 +248,15 @@ async fn decode_metrics(
     connection: &mut PgConnection,
     rows: impl Iterator<Item = (i16, Vec<u8>)>,
 ) -> Result<MetricsByKey, StoreError> {
-    let mut all: BTreeMap<i16, [MetricSums; 2]> = BTreeMap::new();
+    let mut sums_by_dimension: BTreeMap<i16, [MetricSums; 2]> = BTreeMap::new();
     for (dimension, bytes) in rows {
-        let sums = all.entry(dimension).or_default();
+        let sums = sums_by_dimension.entry(dimension).or_default();
         add_encoded(sums, &bytes, None).ok_or(CORRUPT_VERIFIED_METRICS)?;
     }
-    let sums = all.values().flatten().flat_map(MetricSums::entries);
+    let sums = sums_by_dimension
+        .values()
+        .flatten()
+        .flat_map(MetricSums::entries);
     let ids: BTreeSet<i32> = sums.map(|(id, _)| id.cast_signed()).collect();
     let ids: Vec<i32> = ids.into_iter().collect();
     let texts = sqlx::query!(
@@ -261,14 +265,14 @@ async fn decode_metrics(
     );
     let texts = texts.fetch_all(connection).await?.into_iter();
     let texts: BTreeMap<i32, String> = texts.map(|row| (row.id, row.text)).collect();
-    let mut lines = MetricsByKey::new();
-    for (dimension, classes) in all {
+    let mut metrics_by_key = MetricsByKey::new();
+    for (dimension, classes) in sums_by_dimension {
         for (class, sums) in classes.into_iter().enumerate() {
-            for (id, numbers) in sums.into_entries() {
+            for (id, metrics) in sums.into_entries() {
                 let text = texts.get(&id.cast_signed()).cloned();
-                lines.insert((dimension, class == 1, text), numbers);
+                metrics_by_key.insert((dimension, class == 1, text), metrics);
             }
         }
     }
-    Ok(lines)
+    Ok(metrics_by_key)
 }

@@ -30,32 +30,32 @@ pub(in crate::store) type EncodedMetrics = BTreeMap<Dimension, Vec<u8>>;
 /// `None`, without any change, if the day changed after it was claimed.
 pub(super) async fn replace(
     pool: &PgPool,
-    due: &ClaimedDay,
+    claimed: &ClaimedDay,
     folded: &DayRollup,
 ) -> Result<Option<usize>, StoreError> {
     let rows = &folded.rows;
     let ids = ensure_value_ids(pool, folded.texts()).await?;
-    let numbers = encode_metrics(rows, &ids);
-    let day_ways = paths::encode_day(folded, &ids);
+    let metrics = encode_metrics(rows, &ids);
+    let encoded_paths = paths::encode_day(folded, &ids);
     let mut transaction = pool.begin().await?;
     // Months and overlaps combine several days, so the days of a site are written one at a time.
     sqlx::query!(
         "select pg_advisory_xact_lock($1, $2)",
         DAY_LOCK_CLASS,
-        due.site_id
+        claimed.site_id
     )
     .execute(&mut *transaction)
     .await?;
     if !lock_values(&mut transaction, folded, &ids).await? {
         return Ok(None);
     }
-    replace_metrics(&mut transaction, due.site_id, due.date, &numbers).await?;
-    month::replace(&mut transaction, due).await?;
-    paths::replace(&mut transaction, due, &day_ways).await?;
-    quarter_hour::replace(&mut transaction, due, folded).await?;
-    column_block::replace(&mut transaction, due, folded).await?;
+    replace_metrics(&mut transaction, claimed.site_id, claimed.date, &metrics).await?;
+    month::replace(&mut transaction, claimed).await?;
+    paths::replace(&mut transaction, claimed, &encoded_paths).await?;
+    quarter_hour::replace(&mut transaction, claimed, folded).await?;
+    column_block::replace(&mut transaction, claimed, folded).await?;
     // Last, since concurrent changes of the day wait from here on.
-    if !unmark(&mut *transaction, due).await? {
+    if !unmark(&mut *transaction, claimed).await? {
         return Ok(None);
     }
     transaction.commit().await?;
@@ -70,12 +70,9 @@ async fn lock_values(
     ids: &HashMap<Arc<str>, i32>,
 ) -> Result<bool, StoreError> {
     let fields = [ColumnKind::Language, ColumnKind::Properties];
-    let packed = folded.blocks.iter().flat_map(|pack| {
-        let numbers = fields.map(|field| &pack.column(field).values);
-        numbers
-            .into_iter()
-            .flatten()
-            .map(|number| number.cast_signed())
+    let packed = folded.blocks.iter().flat_map(|block| {
+        let ids = fields.map(|field| &block.column(field).values);
+        ids.into_iter().flatten().map(|id| id.cast_signed())
     });
     let ids: BTreeSet<i32> = ids.values().copied().chain(packed).collect();
     let ids: Vec<i32> = ids.into_iter().filter(|id| *id != 0).collect();
@@ -86,29 +83,29 @@ async fn lock_values(
     )
     .execute(&mut *connection)
     .await?;
-    let there = sqlx::query_scalar!(
+    let existing = sqlx::query_scalar!(
         r#"select count(*) as "count!" from visitor_analytics.rollup_value where id = any($1)"#,
         &ids
     );
-    let there = there.fetch_one(connection).await?;
-    Ok(usize::try_from(there).is_ok_and(|there| there == ids.len()))
+    let existing = existing.fetch_one(connection).await?;
+    Ok(usize::try_from(existing).is_ok_and(|existing| existing == ids.len()))
 }
 
 /// Removes the mark of a day unless the day changed after it was claimed.
 pub(super) async fn unmark(
     executor: impl sqlx::PgExecutor<'_>,
-    due: &ClaimedDay,
+    claimed: &ClaimedDay,
 ) -> Result<bool, StoreError> {
-    let done = sqlx::query!(
+    let deleted = sqlx::query!(
         "delete from visitor_analytics.unfolded_day
          where site_id = $1 and day = $2 and change = $3",
-        due.site_id,
-        due.date,
-        due.change,
+        claimed.site_id,
+        claimed.date,
+        claimed.change,
     )
     .execute(executor)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(deleted.rows_affected() == 1)
 }
 
 /// Encodes rows. `ids` has the ids of the values' texts.
@@ -116,15 +113,16 @@ pub(in crate::store) fn encode_metrics(
     rows: &[RollupRow],
     ids: &HashMap<Arc<str>, i32>,
 ) -> EncodedMetrics {
-    let mut lines: BTreeMap<Dimension, [Vec<aggregate_codec::ValueMetrics>; 2]> = BTreeMap::new();
+    let mut rows_by_dimension: BTreeMap<Dimension, [Vec<aggregate_codec::ValueMetrics>; 2]> =
+        BTreeMap::new();
     for row in rows {
         let id = row.value.as_ref().map_or(0, |text| ids[text]);
-        let classes = lines.entry(row.dimension).or_default();
+        let classes = rows_by_dimension.entry(row.dimension).or_default();
         classes[usize::from(row.is_bot)].push((id.cast_unsigned(), row.metrics));
     }
-    let lines = lines.into_iter();
-    let bytes = lines.map(|(dimension, classes)| {
-        let classes: [MetricSums; 2] = classes.map(|lines| lines.into_iter().collect());
+    let rows_by_dimension = rows_by_dimension.into_iter();
+    let bytes = rows_by_dimension.map(|(dimension, classes)| {
+        let classes: [MetricSums; 2] = classes.map(|metrics| metrics.into_iter().collect());
         (dimension, aggregate_codec::encode(&classes))
     });
     bytes.collect()
@@ -134,7 +132,7 @@ async fn replace_metrics(
     connection: &mut PgConnection,
     site_id: i32,
     date: NaiveDate,
-    numbers: &EncodedMetrics,
+    metrics: &EncodedMetrics,
 ) -> Result<(), StoreError> {
     let all = Dimension::ALL.map(Dimension::code);
     sqlx::query!(
@@ -146,8 +144,8 @@ async fn replace_metrics(
     )
     .execute(&mut *connection)
     .await?;
-    let dimensions: Vec<i16> = numbers.keys().map(|dimension| dimension.code()).collect();
-    let bytes: Vec<&[u8]> = numbers.values().map(Vec::as_slice).collect();
+    let dimensions: Vec<i16> = metrics.keys().map(|dimension| dimension.code()).collect();
+    let bytes: Vec<&[u8]> = metrics.values().map(Vec::as_slice).collect();
     sqlx::query!(
         "insert into visitor_analytics.rollup_day (site_id, day, dimension, numbers)
          select $1, $2, n.* from unnest($3::smallint[], $4::bytea[]) n",

@@ -5,7 +5,7 @@ use chrono_tz::Tz;
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::domain::site::SiteSettings;
-use crate::store::rollup::{mark_all_days, zone_named};
+use crate::store::rollup::{mark_all_days, parse_time_zone};
 use crate::store::{Store, StoreError};
 
 #[derive(Clone, Debug)]
@@ -112,7 +112,7 @@ impl Store {
         update_settings(&mut transaction, site.id, settings).await?;
         let properties = settings.properties.as_ref();
         if properties.is_some_and(|names| *names != site.properties) {
-            let zone = zone_named(&site.time_zone);
+            let zone = parse_time_zone(&site.time_zone);
             mark_all_days(&mut transaction, site.id, zone, now).await?;
         }
         transaction.commit().await?;

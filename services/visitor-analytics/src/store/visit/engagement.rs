@@ -19,12 +19,12 @@ impl Store {
     ) -> Result<SiteLookup<(Engagement, DateTime<Utc>)>, StoreError> {
         if let Some(moment) = timestamp_of(id) {
             let day = TimeDelta::days(1);
-            let around = (
+            let period = (
                 moment.checked_sub_signed(day),
                 moment.checked_add_signed(day),
             );
             let found = self
-                .update_engagement_between(id, engagement, sites, around)
+                .update_engagement_between(id, engagement, sites, period)
                 .await?;
             if let Some(found) = found {
                 return Ok(SiteLookup::Found(found));
@@ -78,11 +78,11 @@ impl Store {
         );
         let row = row.fetch_optional(&self.pool).await?;
         Ok(row.map(|row| {
-            let known = Engagement {
+            let engagement = Engagement {
                 seconds: row.seconds.cast_unsigned(),
                 scroll_depth: u8::try_from(row.depth).unwrap_or(u8::MAX),
             };
-            (known, row.timestamp)
+            (engagement, row.timestamp)
         }))
     }
 }

@@ -28,7 +28,7 @@ impl Store {
         let sites: Vec<String> = visits.iter().map(|visit| visit.site.clone()).collect();
         let from: Vec<_> = visits.iter().map(|visit| visit.timestamp - day).collect();
         let to: Vec<_> = visits.iter().map(|visit| visit.timestamp + day).collect();
-        let carried: Vec<_> = visits.iter().map(|visit| timestamp_of(visit.id)).collect();
+        let id_timestamps: Vec<_> = visits.iter().map(|visit| timestamp_of(visit.id)).collect();
         let taken = sqlx::query_scalar!(
             r#"select n.place as "place!"
                from (select u.*, coalesce(
@@ -48,7 +48,7 @@ impl Store {
             &sites,
             &from,
             &to,
-            &carried as _,
+            &id_timestamps as _,
         );
         let taken = taken.fetch_all(&self.pool).await?.into_iter();
         let visit = |place: i64| visits.get(usize::try_from(place).ok()?.checked_sub(1)?);

@@ -21,15 +21,15 @@ impl ValueDictionary {
     pub(in crate::store) async fn load_column(
         &mut self,
         pool: &PgPool,
-        field: ColumnKind,
-        numbers: &[u32],
+        column: ColumnKind,
+        codes: &[u32],
     ) -> Result<(), StoreError> {
-        let ids = |known: &ValuesById| -> Vec<i32> {
-            let ids = numbers.iter().map(|number| dictionary_id(*number));
-            ids.filter(|id| *id != 0 && !known.contains_key(id))
+        let ids = |loaded: &ValuesById| -> Vec<i32> {
+            let ids = codes.iter().map(|code| dictionary_id(*code));
+            ids.filter(|id| *id != 0 && !loaded.contains_key(id))
                 .collect()
         };
-        match field {
+        match column {
             ColumnKind::Page | ColumnKind::EntryPage | ColumnKind::ExitPage => {
                 self.load_pages(pool, &ids(&self.pages)).await
             }
@@ -38,40 +38,40 @@ impl ValueDictionary {
             ColumnKind::Verdict => self.load_verdicts(pool, &ids(&self.verdicts)).await,
             ColumnKind::Place => self.load_places(pool, &ids(&self.places)).await,
             ColumnKind::Network => self.load_networks(pool, &ids(&self.networks)).await,
-            ColumnKind::Language => self.load_languages(pool, numbers).await,
-            ColumnKind::Properties => self.load_properties(pool, numbers).await,
+            ColumnKind::Language => self.load_languages(pool, codes).await,
+            ColumnKind::Properties => self.load_properties(pool, codes).await,
             ColumnKind::Status | ColumnKind::QuarterHour | ColumnKind::Minute => Ok(()),
         }
     }
 
-    async fn load_properties(&mut self, pool: &PgPool, numbers: &[u32]) -> Result<(), StoreError> {
-        let known = &self.properties;
-        for (number, text) in load_texts(pool, numbers, |n| known.contains_key(&n)).await? {
+    async fn load_properties(&mut self, pool: &PgPool, codes: &[u32]) -> Result<(), StoreError> {
+        let loaded = &self.properties;
+        for (code, text) in load_texts(pool, codes, |code| loaded.contains_key(&code)).await? {
             let all: Vec<String> =
                 serde_json::from_str(&text).map_err(|_| StoreError::Corrupt("a property set"))?;
             let values = all.iter().map(|text| self.texts.intern(text)).collect();
-            self.properties.insert(number, values);
+            self.properties.insert(code, values);
         }
         Ok(())
     }
 
-    async fn load_languages(&mut self, pool: &PgPool, numbers: &[u32]) -> Result<(), StoreError> {
-        let known = &self.languages;
-        for (number, text) in load_texts(pool, numbers, |n| known.contains_key(&n)).await? {
+    async fn load_languages(&mut self, pool: &PgPool, codes: &[u32]) -> Result<(), StoreError> {
+        let loaded = &self.languages;
+        for (code, text) in load_texts(pool, codes, |code| loaded.contains_key(&code)).await? {
             let value = self.texts.intern(&text);
-            self.languages.insert(number, value);
+            self.languages.insert(code, value);
         }
         Ok(())
     }
 
     /// The values of a dimension for an entry of its column, which must be loaded.
-    pub(in crate::store) fn values(&mut self, subject: Attribute, number: u32) -> Vec<ValueId> {
+    pub(in crate::store) fn values(&mut self, subject: Attribute, code: u32) -> Vec<ValueId> {
         let Attribute::Dimension(dimension) = subject else {
-            let weekday = self.local_time(number).weekday().number_from_monday();
+            let weekday = self.local_time(code).weekday().number_from_monday();
             return vec![self.texts.intern(&weekday.to_string())];
         };
-        let (field, id) = (subject.column(), dictionary_id(number));
-        let known = match field {
+        let (column, id) = (subject.column(), dictionary_id(code));
+        let loaded = match column {
             ColumnKind::Page | ColumnKind::EntryPage | ColumnKind::ExitPage => &self.pages,
             ColumnKind::Origin => &self.origins,
             ColumnKind::UserAgent => &self.agents,
@@ -79,29 +79,29 @@ impl ValueDictionary {
             ColumnKind::Place => &self.places,
             ColumnKind::Network => &self.networks,
             ColumnKind::Language => {
-                return vec![self.languages.get(&number).copied().unwrap_or(NO_VALUE)];
+                return vec![self.languages.get(&code).copied().unwrap_or(NO_VALUE)];
             }
             ColumnKind::Properties => {
-                let values = self.properties.get(&number);
+                let values = self.properties.get(&code);
                 return values.map_or_else(|| vec![NO_VALUE], Clone::clone);
             }
-            ColumnKind::Status if number == 0 => return vec![NO_VALUE],
-            ColumnKind::Status => return vec![self.texts.intern(&number.to_string())],
+            ColumnKind::Status if code == 0 => return vec![NO_VALUE],
+            ColumnKind::Status => return vec![self.texts.intern(&code.to_string())],
             ColumnKind::QuarterHour | ColumnKind::Minute => {
-                let hour = self.local_time(number).format("%H").to_string();
+                let hour = self.local_time(code).format("%H").to_string();
                 return vec![self.texts.intern(&hour)];
             }
         };
-        if dimension == Dimension::DeviceType && number & BOT_FLAG != 0 {
+        if dimension == Dimension::DeviceType && code & BOT_FLAG != 0 {
             // The device type of a bot is `bot`, whatever its user agent says.
             return vec![self.texts.intern("bot")];
         }
-        let wanted = match dimension {
+        let dimension = match dimension {
             Dimension::EntryPage | Dimension::ExitPage => Dimension::Page,
             other => other,
         };
-        let keys = known.get(&id).map_or(&[][..], |keys| &keys[..]);
-        let values = keys.iter().filter(|key| key.dimension == wanted);
+        let keys = loaded.get(&id).map_or(&[][..], |keys| &keys[..]);
+        let values = keys.iter().filter(|key| key.dimension == dimension);
         let values: Vec<ValueId> = values.map(|key| key.value).collect();
         if values.is_empty() {
             vec![NO_VALUE]
@@ -117,18 +117,18 @@ impl ValueDictionary {
     }
 }
 
-fn dictionary_id(number: u32) -> i32 {
-    (number & !BOT_FLAG).cast_signed()
+fn dictionary_id(code: u32) -> i32 {
+    (code & !BOT_FLAG).cast_signed()
 }
 
 /// The texts of ids that are not loaded yet.
 async fn load_texts(
     pool: &PgPool,
-    numbers: &[u32],
+    codes: &[u32],
     is_known: impl Fn(u32) -> bool,
 ) -> Result<Vec<(u32, String)>, StoreError> {
-    let new = numbers.iter().filter(|n| **n != 0 && !is_known(**n));
-    let new: Vec<i32> = new.map(|number| number.cast_signed()).collect();
+    let new = codes.iter().filter(|code| **code != 0 && !is_known(**code));
+    let new: Vec<i32> = new.map(|code| code.cast_signed()).collect();
     if new.is_empty() {
         return Ok(vec![]);
     }

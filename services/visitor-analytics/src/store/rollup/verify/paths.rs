@@ -10,7 +10,7 @@ use rollups::paths::{
 };
 use sqlx::PgConnection;
 
-use super::visits::DecodedVisit;
+use super::decoded_visit::DecodedVisit;
 use super::{CORRUPT_VERIFIED_METRICS, MetricMismatch, RollupComparison, VerifiableDay};
 use crate::store::StoreError;
 
@@ -39,66 +39,68 @@ pub(super) async fn compare_paths(
             .or_default()
             .push((visit, path));
     }
-    for stops in sessions.values_mut() {
-        stops.dedup_by_key(|(_, page)| *page);
+    for pages in sessions.values_mut() {
+        pages.dedup_by_key(|(_, page)| *page);
     }
     let none = paths::sum_days(&[]).unwrap_or_default();
     for class in [false, true] {
-        let mine = || {
+        let class_sessions = || {
             sessions
                 .values()
-                .filter(|stops| stops[0].0.is_bot_session == class)
+                .filter(|pages| pages[0].0.is_bot_session == class)
         };
         for depth in 1..=MAX_PATH_DEPTH {
-            let mut right = PathCounts::default();
-            for stops in mine().filter(|stops| seconds.contains(&stops[0].0.at)) {
-                let mut way = ([NO_VALUE; MAX_PATH_DEPTH], stops.len() > depth);
-                for (place, (_, page)) in way.0.iter_mut().zip(stops.iter().take(depth)) {
+            let mut counted = PathCounts::default();
+            for pages in class_sessions().filter(|pages| seconds.contains(&pages[0].0.at)) {
+                let mut path_key = ([NO_VALUE; MAX_PATH_DEPTH], pages.len() > depth);
+                for (place, (_, page)) in path_key.0.iter_mut().zip(pages.iter().take(depth)) {
                     *place = *page;
                 }
-                *right.counts.entry(way).or_default() += 1;
-                right.sessions += 1;
+                *counted.counts.entry(path_key).or_default() += 1;
+                counted.sessions += 1;
             }
-            let mut told = PathCounts::default();
+            let mut folded = PathCounts::default();
             let bytes = i16::try_from(depth).ok().and_then(|depth| rows.get(&depth));
-            told.add_encoded(bytes.unwrap_or(&none), Some(class))
+            folded
+                .add_encoded(bytes.unwrap_or(&none), Some(class))
                 .ok_or(CORRUPT_VERIFIED_METRICS)?;
-            comparison.compared += right.counts.len() + 1;
-            if told.most_frequent(MAX_DAY_PATHS) != right.most_frequent(MAX_DAY_PATHS)
-                || told.sessions != right.sessions
+            comparison.compared += counted.counts.len() + 1;
+            if folded.most_frequent(MAX_DAY_PATHS) != counted.most_frequent(MAX_DAY_PATHS)
+                || folded.sessions != counted.sessions
             {
                 comparison
                     .mismatches
-                    .push(path_mismatch("paths", depth, class, &told, &right));
+                    .push(path_mismatch("paths", depth, class, &folded, &counted));
             }
         }
-        let mut right: BTreeMap<ValueId, AdjacentPages> = BTreeMap::new();
-        for stops in mine() {
-            let page = |place: usize| stops.get(place).map_or(NO_VALUE, |(_, page)| *page);
-            for (place, (visit, _)) in stops.iter().enumerate() {
+        let mut counted: BTreeMap<ValueId, AdjacentPages> = BTreeMap::new();
+        for pages in class_sessions() {
+            let page = |place: usize| pages.get(place).map_or(NO_VALUE, |(_, page)| *page);
+            for (place, (visit, _)) in pages.iter().enumerate() {
                 if seconds.contains(&visit.at) {
-                    let around = right.entry(page(place)).or_default();
+                    let adjacent = counted.entry(page(place)).or_default();
                     let before = place.checked_sub(1).map_or(NO_VALUE, page);
-                    *around.before.entry(before).or_default() += 1;
-                    *around.after.entry(page(place + 1)).or_default() += 1;
-                    around.visits += 1;
+                    *adjacent.before.entry(before).or_default() += 1;
+                    *adjacent.after.entry(page(place + 1)).or_default() += 1;
+                    adjacent.visits += 1;
                 }
             }
         }
         let bytes = rows.get(&0).map_or(&[0][..], Vec::as_slice);
-        for (page, right) in right {
-            let mut told = AdjacentPages::default();
-            told.add_encoded(bytes, Some(class), |one| one == page)
+        for (page, counted) in counted {
+            let mut folded = AdjacentPages::default();
+            folded
+                .add_encoded(bytes, Some(class), |other| other == page)
                 .ok_or(CORRUPT_VERIFIED_METRICS)?;
-            comparison.compared += right.before.len() + right.after.len();
-            if (&told.before, &told.after) != (&right.before, &right.after) {
+            comparison.compared += counted.before.len() + counted.after.len();
+            if (&folded.before, &folded.after) != (&counted.before, &counted.after) {
                 comparison.mismatches.push(MetricMismatch {
                     dimension: "adjacent pages",
                     value: Some(page.to_string()),
                     is_bot: class,
                     metric: "visits",
-                    folded: Some(told.visits),
-                    counted: Some(right.visits),
+                    folded: Some(folded.visits),
+                    counted: Some(counted.visits),
                 });
             }
         }
@@ -146,19 +148,19 @@ async fn compare_months(
 }
 
 fn path_mismatch(
-    what: &'static str,
+    dimension: &'static str,
     depth: usize,
     is_bot: bool,
-    told: &PathCounts,
-    right: &PathCounts,
+    folded: &PathCounts,
+    counted: &PathCounts,
 ) -> MetricMismatch {
     MetricMismatch {
-        dimension: what,
+        dimension,
         value: Some(depth.to_string()),
         is_bot,
         metric: "sessions",
-        folded: Some(told.sessions),
-        counted: Some(right.sessions),
+        folded: Some(folded.sessions),
+        counted: Some(counted.sessions),
     }
 }
 

@@ -3,28 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
+use chrono_tz::Tz;
 use rollups::aggregate::Metrics;
-use rollups::column_block::{BOT_FLAG, ColumnBlock, ColumnKind, SessionRows};
+use rollups::column_block::{BOT_FLAG, ColumnKind};
 use rollups::day::LocalDay;
 use rollups::quarter_hours::{MidnightOverlap, QUARTER_HOUR_SECONDS, QuarterHours};
 use rollups::query::day_seconds;
 use sqlx::PgConnection;
 
+use super::decoded_visit::{DecodedVisit, decode_visits};
 use super::{MetricMismatch, RollupComparison, VerifiableDay, paths};
 use crate::store::rollup::{column_block, visitor_hash};
 use crate::store::{Store, StoreError};
 
-/// A visit as it is stored in a column block.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct DecodedVisit {
-    visitor: u64,
-    pub(super) session: u64,
-    pub(super) is_bot_session: bool,
-    pub(super) at: i64,
-    seconds: i64,
-    /// In the order of [`ColumnKind::STORED`].
-    pub(super) columns: [u32; ColumnKind::STORED.len()],
-}
+const CORRUPT_QUARTER_HOURS: StoreError = StoreError::Corrupt("a quarter-hour rollup");
 
 impl Store {
     pub(super) async fn compare_visits(
@@ -34,7 +26,7 @@ impl Store {
         comparison: &mut RollupComparison,
     ) -> Result<(), StoreError> {
         let visits = load_visits(connection, day).await?;
-        let packs =
+        let blocks =
             column_block::load(&mut *connection, day.site_id, day.date, &ColumnKind::STORED)
                 .await?;
         let mut counts: HashMap<DecodedVisit, i64> = HashMap::new();
@@ -42,34 +34,34 @@ impl Store {
             *counts.entry(visit.clone()).or_default() += 1;
         }
         let zone = self.site_time_zone(day.site_id).await?;
-        let this = LocalDay::new(zone, day.date);
-        for visit in packs
+        let local_day = LocalDay::new(zone, day.date);
+        for visit in blocks
             .iter()
-            .flat_map(|pack| decode_visits(pack, &day_seconds(&this)))
+            .flat_map(|block| decode_visits(block, &day_seconds(&local_day)))
         {
             *counts.entry(visit).or_default() -= 1;
         }
         comparison.compared += visits.len();
-        let too_many: i64 = counts
+        let extra: i64 = counts
             .values()
             .filter(|count| **count < 0)
             .map(|n| -n)
             .sum();
         let missing: i64 = counts.values().filter(|count| **count > 0).sum();
-        if too_many + missing > 0 {
+        if extra + missing > 0 {
             comparison.mismatches.push(MetricMismatch {
                 dimension: "column blocks",
                 value: None,
                 is_bot: false,
                 metric: "unmatched visits",
-                folded: Some(too_many),
+                folded: Some(extra),
                 counted: Some(missing),
             });
         }
         paths::compare_paths(
             &mut *connection,
             day,
-            &day_seconds(&this),
+            &day_seconds(&local_day),
             &visits,
             comparison,
         )
@@ -83,10 +75,9 @@ impl Store {
         let Some(row) = row.fetch_optional(&mut *connection).await? else {
             return Ok(());
         };
-        let unreadable = || StoreError::Corrupt("a quarter-hour rollup");
-        let quarters = QuarterHours::from_bytes(&row.quarters).ok_or_else(unreadable)?;
-        for (name, part) in day_parts(&day_seconds(&this)) {
-            let places = quarter_index(&this, part.start)..quarter_index(&this, part.end);
+        let quarters = QuarterHours::from_bytes(&row.quarters).ok_or(CORRUPT_QUARTER_HOURS)?;
+        for (name, part) in day_parts(&day_seconds(&local_day)) {
+            let places = quarter_index(&local_day, part.start)..quarter_index(&local_day, part.end);
             let folded = quarters.metrics(places);
             let counted = compute_metrics(&visits, &part);
             for class in [0, 1] {
@@ -95,47 +86,61 @@ impl Store {
                 comparison.compare("quarter hours", Some(&name), class == 1, pair);
             }
         }
-        let Some(overlap) = row.overlap else {
-            return Ok(());
-        };
-        let overlap = MidnightOverlap::from_bytes(&overlap).ok_or_else(unreadable)?;
-        let Some(date) = day.date.succ_opt() else {
-            return Ok(());
-        };
-        let next = VerifiableDay {
-            date,
-            ..day.clone()
-        };
-        let next_visits = self::load_visits(connection, &next).await?;
-        let next = LocalDay::new(zone, date);
-        comparison.compared += 96;
-        let told = |from| overlap.visitors(from, 96).unwrap_or_default();
-        for from in 0..quarter_index(&this, this.to.timestamp()) {
-            let start = this.from.timestamp()
-                + i64::try_from(from).unwrap_or_default() * QUARTER_HOUR_SECONDS;
-            let late = visitors_in(&visits, &(start..this.to.timestamp()));
-            let early = visitors_in(
-                &next_visits,
-                &(next.from.timestamp()..start + 96 * QUARTER_HOUR_SECONDS),
-            );
-            let both = late.intersection(&early);
-            let counted = both.fold([0, 0], |mut counts: [i64; 2], (_, class)| {
-                counts[usize::from(*class)] += 1;
-                counts
-            });
-            if counted != told(from) {
-                comparison.mismatches.push(MetricMismatch {
-                    dimension: "midnight overlap",
-                    value: Some(from.to_string()),
-                    is_bot: false,
-                    metric: "visitors",
-                    folded: Some(told(from).iter().sum()),
-                    counted: Some(counted.iter().sum()),
-                });
+        match row.overlap {
+            Some(overlap) => {
+                compare_overlap(connection, day, zone, &visits, &overlap, comparison).await
             }
+            None => Ok(()),
         }
-        Ok(())
     }
+}
+
+/// Compares the overlap of a day's visitors with those of the next day.
+async fn compare_overlap(
+    connection: &mut PgConnection,
+    day: &VerifiableDay,
+    zone: Tz,
+    visits: &[DecodedVisit],
+    overlap: &[u8],
+    comparison: &mut RollupComparison,
+) -> Result<(), StoreError> {
+    let overlap = MidnightOverlap::from_bytes(overlap).ok_or(CORRUPT_QUARTER_HOURS)?;
+    let Some(date) = day.date.succ_opt() else {
+        return Ok(());
+    };
+    let next = VerifiableDay {
+        date,
+        ..day.clone()
+    };
+    let next_visits = load_visits(connection, &next).await?;
+    let (local_day, next) = (LocalDay::new(zone, day.date), LocalDay::new(zone, date));
+    comparison.compared += 96;
+    let folded = |from| overlap.visitors(from, 96).unwrap_or_default();
+    for from in 0..quarter_index(&local_day, local_day.to.timestamp()) {
+        let start = local_day.from.timestamp()
+            + i64::try_from(from).unwrap_or_default() * QUARTER_HOUR_SECONDS;
+        let late = visitors_in(visits, &(start..local_day.to.timestamp()));
+        let early = visitors_in(
+            &next_visits,
+            &(next.from.timestamp()..start + 96 * QUARTER_HOUR_SECONDS),
+        );
+        let both = late.intersection(&early);
+        let counted = both.fold([0, 0], |mut counts: [i64; 2], (_, class)| {
+            counts[usize::from(*class)] += 1;
+            counts
+        });
+        if counted != folded(from) {
+            comparison.mismatches.push(MetricMismatch {
+                dimension: "midnight overlap",
+                value: Some(from.to_string()),
+                is_bot: false,
+                metric: "visitors",
+                folded: Some(folded(from).iter().sum()),
+                counted: Some(counted.iter().sum()),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn quarter_index(day: &LocalDay, second: i64) -> usize {
@@ -195,29 +200,29 @@ async fn load_visits(
 ) -> Result<Vec<DecodedVisit>, StoreError> {
     let rows = sqlx::query_file!("src/store/rollup/verify/visits.sql", day.site_id, day.date);
     let rows = rows.fetch_all(&mut *connection).await?;
-    let set = |all: &Vec<String>| serde_json::to_string(all).unwrap_or_default();
+    let property_set = |all: &Vec<String>| serde_json::to_string(all).unwrap_or_default();
     let texts: BTreeSet<String> = rows
         .iter()
         .flat_map(|row| {
             row.language
                 .clone()
                 .into_iter()
-                .chain([set(&row.properties)])
+                .chain([property_set(&row.properties)])
         })
         .collect();
     let texts: Vec<String> = texts.into_iter().collect();
-    let known = sqlx::query!(
+    let text_ids = sqlx::query!(
         "select id, text from visitor_analytics.rollup_value where text = any($1)",
         &texts
     );
-    let known = known.fetch_all(connection).await?.into_iter();
-    let known: BTreeMap<String, i32> = known.map(|row| (row.text, row.id)).collect();
-    let number = |text: &str| known.get(text).copied().unwrap_or_default();
+    let text_ids = text_ids.fetch_all(connection).await?.into_iter();
+    let text_ids: BTreeMap<String, i32> = text_ids.map(|row| (row.text, row.id)).collect();
+    let text_id = |text: &str| text_ids.get(text).copied().unwrap_or_default();
     let visits = rows.into_iter().map(|row| {
-        let language = row.language.as_deref().map(number);
+        let language = row.language.as_deref().map(text_id);
         let has_any = !row.properties.is_empty();
         let properties = if has_any {
-            number(&set(&row.properties))
+            text_id(&property_set(&row.properties))
         } else {
             0
         };
@@ -261,28 +266,4 @@ async fn load_visits(
     let mut visits: Vec<DecodedVisit> = visits.collect();
     visits.sort_by_key(|visit| visit.at);
     Ok(visits)
-}
-
-/// The visits of sessions that overlap the day. A block may also contain sessions that only come
-/// near the day.
-fn decode_visits(pack: &ColumnBlock, day: &Range<i64>) -> Vec<DecodedVisit> {
-    let mut visits = vec![];
-    let at = |row: usize| pack.start + i64::from(pack.times[row]);
-    let touches = |run: &SessionRows<'_>| run.visits.clone().any(|row| day.contains(&at(row)));
-    for run in pack.session_rows().filter(touches) {
-        for row in run.visits.clone() {
-            visits.push(DecodedVisit {
-                visitor: run.visitor_key,
-                session: run.session.key,
-                is_bot_session: run.session.is_bot,
-                at: at(row),
-                seconds: pack.durations[row].into(),
-                columns: ColumnKind::STORED.map(|field| {
-                    let row = if field.is_per_session() { run.row } else { row };
-                    pack.column(field).value(row)
-                }),
-            });
-        }
-    }
-    visits
 }

@@ -1,0 +1,109 @@
+//! The store's connections and caches.
+
+use std::sync::Arc;
+
+use sqlx::PgPool;
+use tokio::sync::{Mutex, Notify};
+
+use super::cache_age::TextIdCache;
+use super::dimension::DimensionCache;
+use super::partition::PartitionCache;
+use super::record::WriterLease;
+use super::report::{DayAggregateCache, ResultCache};
+use super::rollup::DirtyDays;
+use super::salt::SaltCache;
+use super::site::SiteIdCache;
+use crate::domain::enriched_visit::{EnrichedVisit, LocationStatus};
+
+/// Cached texts have at most 4 KB each, typically 100 bytes.
+const MAX_CACHED_VALUE_IDS: usize = 20_000;
+
+const BACKGROUND_CONNECTIONS: u32 = 5;
+
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(super) pool: PgPool,
+    /// All visits are recorded over one connection, so that the caches of its PostgreSQL backend
+    /// stay warm. A pool would take its connections in turn.
+    pub(super) writer_lease: Arc<Mutex<WriterLease>>,
+    pub(super) dimensions: DimensionCache,
+    pub(super) dirty_days: DirtyDays,
+    pub(super) site_ids: SiteIdCache,
+    pub(super) salts: SaltCache,
+    pub(super) partitions: PartitionCache,
+    pub(super) day_aggregates: DayAggregateCache,
+    pub(super) results: ResultCache,
+    /// Ids of the texts in `rollup_value`.
+    pub(super) text_ids: TextIdCache,
+    pub(super) wakeups: Arc<WorkerWakeups>,
+}
+
+/// Notifies the workers of this process when something is stored for them, so that they need not
+/// poll.
+#[derive(Debug, Default)]
+pub(super) struct WorkerWakeups {
+    pub(super) outbox: Notify,
+    pub(super) locations: Notify,
+    pub(super) erasures: Notify,
+}
+
+impl Store {
+    /// Returns a store with its own pool for background work and commands, whose statements may
+    /// take longer than a request's.
+    #[must_use]
+    pub fn for_background(&self) -> Self {
+        Self {
+            pool: chassis::database::background_pool(&self.pool, BACKGROUND_CONNECTIONS),
+            ..self.clone()
+        }
+    }
+
+    /// Creates a store over a pool of connections to a migrated database.
+    #[must_use]
+    pub fn new(pool: PgPool) -> Self {
+        Self {
+            writer_lease: Arc::new(Mutex::new(WriterLease::new(
+                chassis::database::key_lookup_options(&pool),
+            ))),
+            pool,
+            dimensions: DimensionCache::new(),
+            dirty_days: DirtyDays::default(),
+            site_ids: SiteIdCache::new(),
+            salts: SaltCache::default(),
+            partitions: PartitionCache::default(),
+            day_aggregates: DayAggregateCache::new(),
+            results: ResultCache::new(),
+            text_ids: TextIdCache::new(MAX_CACHED_VALUE_IDS),
+            wakeups: Arc::default(),
+        }
+    }
+
+    /// Notified when the outbox may have entries.
+    #[must_use]
+    pub fn outbox_wakeup(&self) -> &Notify {
+        &self.wakeups.outbox
+    }
+
+    /// Notified when an erasure has to be forwarded to notification.
+    #[must_use]
+    pub fn erasures_wakeup(&self) -> &Notify {
+        &self.wakeups.erasures
+    }
+
+    /// Notified when a visit is stored without its location.
+    #[must_use]
+    pub fn locations_wakeup(&self) -> &Notify {
+        &self.wakeups.locations
+    }
+
+    /// Wakes the workers that have something to do for recorded visits.
+    pub fn wake_workers(&self, recorded: &[EnrichedVisit]) {
+        self.wakeups.outbox.notify_one();
+        if recorded
+            .iter()
+            .any(|visit| visit.location_status == LocationStatus::Pending)
+        {
+            self.wakeups.locations.notify_one();
+        }
+    }
+}
