@@ -24,7 +24,7 @@ const MAX_BOT_VALUES: i64 = 1_000;
 
 /// Visits of bots.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct BotsResponse {
+pub(crate) struct BotsResponse {
     #[serde(flatten)]
     scope: ReportScope,
     /// Number of all visits, including those of people.
@@ -77,7 +77,7 @@ struct BotTimePoint {
         (status = 400, description = "A parameter is invalid; `field` names it"),
         (status = 404, description = "The site does not exist"),
     ))]
-pub(in crate::http) async fn bots(
+pub(crate) async fn bots(
     State(state): State<SharedState>,
     scope: SiteScope,
     Query(pairs): Query<QueryPairs>,

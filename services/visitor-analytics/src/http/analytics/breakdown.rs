@@ -27,7 +27,7 @@ const MAX_BREAKDOWN_LIMIT: i64 = 1_000;
 /// The numbers of a period for each value of a dimension.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Breakdown)]
-pub(in crate::http) struct BreakdownResponse {
+pub(crate) struct BreakdownResponse {
     #[serde(flatten)]
     scope: ReportScope,
     /// The requested dimension.
@@ -40,7 +40,7 @@ pub(in crate::http) struct BreakdownResponse {
 
 /// The numbers of a value.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct BreakdownItem {
+pub(crate) struct BreakdownItem {
     /// The value; `null` for visits without one.
     value: Option<String>,
     /// Visitors with at least one matching visit. A visitor counts once per day.
@@ -79,7 +79,7 @@ pub(in crate::http) struct BreakdownItem {
         (status = 400, description = "A parameter is invalid; `field` names it"),
         (status = 404, description = "The site does not exist"),
     ))]
-pub(in crate::http) async fn breakdown(
+pub(crate) async fn breakdown(
     State(state): State<SharedState>,
     scope: SiteScope,
     Query(pairs): Query<QueryPairs>,

@@ -21,7 +21,7 @@ use crate::store::BoundedResult;
 /// Cohorts of visitors, and how many of each come back.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Retention)]
-pub(in crate::http) struct CohortsResponse {
+pub(crate) struct CohortsResponse {
     #[serde(flatten)]
     scope: ReportScope,
     /// Length of the intervals: `day`, `week` or `month`.
@@ -32,7 +32,7 @@ pub(in crate::http) struct CohortsResponse {
 
 /// The visitors whose first visit of the period falls into an interval.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct Cohort {
+pub(crate) struct Cohort {
     /// Start of the interval.
     start: DateTime<Utc>,
     /// Number of visitors of the cohort.
@@ -59,7 +59,7 @@ pub(in crate::http) struct Cohort {
         (status = 404, description = "The site does not exist"),
         (status = 422, description = "The period has too many visitors (`TOO_MUCH`)"),
     ))]
-pub(in crate::http) async fn retention(
+pub(crate) async fn retention(
     State(state): State<SharedState>,
     scope: SiteScope,
     Query(pairs): Query<QueryPairs>,

@@ -32,7 +32,7 @@ const MAX_WINDOW_SECONDS: i64 = 90 * 86_400;
     "steps": [{"page": "/pricing"}, {"page": "/checkout/*"}, {"event": "purchase"}],
     "order": "loose", "window_seconds": 86400, "filters": {"device_type": ["smartphone"]}
 }))]
-pub(in crate::http) struct FunnelRequest {
+pub(crate) struct FunnelRequest {
     /// Domain of the site. Optional if there is only one, or if the token is limited to one.
     site: Option<String>,
     /// First day (`2026-11-20`) or timestamp (RFC 3339). Default: six days before the last day.
@@ -59,7 +59,7 @@ pub(in crate::http) struct FunnelRequest {
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = FunnelStep)]
-pub(in crate::http) struct FunnelRequestStep {
+pub(crate) struct FunnelRequestStep {
     /// Path of the page, with `*` as wildcard.
     page: Option<String>,
     /// Event type.
@@ -79,7 +79,7 @@ enum StepOrder {
 /// The steps of a funnel with their visitors.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = FunnelAnswer)]
-pub(in crate::http) struct FunnelResponse {
+pub(crate) struct FunnelResponse {
     #[serde(flatten)]
     scope: ReportScope,
     /// The steps, in the order of the request.
@@ -90,7 +90,7 @@ pub(in crate::http) struct FunnelResponse {
 
 /// A step with its visitors.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct FunnelStepResult {
+pub(crate) struct FunnelStepResult {
     /// Page of the step, as in the request.
     page: Option<String>,
     /// Event type of the step, as in the request.
@@ -115,7 +115,7 @@ pub(in crate::http) struct FunnelStepResult {
             description = "A step or the window is invalid (`FUNNEL_INVALID`), or the period has \
                 too many visitors (`TOO_MUCH`)"),
     ))]
-pub(in crate::http) async fn funnel(
+pub(crate) async fn funnel(
     State(state): State<SharedState>,
     scope: SiteScope,
     Json(mut request): Json<FunnelRequest>,

@@ -25,7 +25,7 @@ const MAX_JOURNEY_DEPTH: usize = 5;
 /// The most frequent journeys, or the pages before and after one page.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Journeys)]
-pub(in crate::http) struct JourneysResponse {
+pub(crate) struct JourneysResponse {
     #[serde(flatten)]
     scope: ReportScope,
     /// Number of sessions that began in the period. With `around`: number of visits of the page.
@@ -40,7 +40,7 @@ pub(in crate::http) struct JourneysResponse {
 
 /// A journey.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct JourneyItem {
+pub(crate) struct JourneyItem {
     /// The first pages of the session, starting with the entry page. Consecutive visits of the same
     /// page count as one.
     #[schema(value_type = Vec<String>)]
@@ -53,7 +53,7 @@ pub(in crate::http) struct JourneyItem {
 
 /// A page before or after the page `around`.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct AdjacentPage {
+pub(crate) struct AdjacentPage {
     /// Path of the page; `null` for the start or end of a session.
     #[schema(value_type = Option<String>)]
     page: Option<Arc<str>>,
@@ -81,7 +81,7 @@ pub(in crate::http) struct AdjacentPage {
         (status = 400, description = "A parameter is invalid; `field` names it"),
         (status = 404, description = "The site does not exist"),
     ))]
-pub(in crate::http) async fn journeys(
+pub(crate) async fn journeys(
     State(state): State<SharedState>,
     scope: SiteScope,
     Query(pairs): Query<QueryPairs>,

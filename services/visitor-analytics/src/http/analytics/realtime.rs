@@ -21,7 +21,7 @@ use crate::store::{REALTIME_MINUTES, RealtimeReport};
 /// The activity of the last half hour.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Realtime)]
-pub(in crate::http) struct RealtimeResponse {
+pub(crate) struct RealtimeResponse {
     /// Domain of the site.
     site: String,
     /// Time of the report.
@@ -40,7 +40,7 @@ pub(in crate::http) struct RealtimeResponse {
 
 /// Visitors and visits of a minute.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct RealtimeMinute {
+pub(crate) struct RealtimeMinute {
     /// Start of the minute.
     start: DateTime<Utc>,
     /// Distinct visitors.
@@ -52,7 +52,7 @@ pub(in crate::http) struct RealtimeMinute {
 /// Visitors and visits of a value.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RealtimeLine)]
-pub(in crate::http) struct RealtimeValue {
+pub(crate) struct RealtimeValue {
     /// The value; `null` if unknown.
     value: Option<String>,
     /// Distinct visitors.
@@ -72,7 +72,7 @@ pub(in crate::http) struct RealtimeValue {
         (status = 400, description = "A parameter is invalid; `field` names it"),
         (status = 404, description = "The site does not exist"),
     ))]
-pub(in crate::http) async fn realtime(
+pub(crate) async fn realtime(
     State(state): State<SharedState>,
     scope: SiteScope,
     Query(pairs): Query<QueryPairs>,

@@ -27,7 +27,7 @@ const MAX_PERIOD_DAYS: i64 = 3_660;
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "documentation only; `ReportRequest` parses")]
-pub(in crate::http) struct ReportParams {
+pub(crate) struct ReportParams {
     /// Domain of the site. Optional if there is only one, or if the token is limited to one.
     site: Option<String>,
     /// First day (`2026-11-20`, in the time zone) or timestamp (RFC 3339). Default: six days before
@@ -51,17 +51,17 @@ pub(in crate::http) struct ReportParams {
 
 /// A validated request for a report.
 #[derive(Clone, Debug)]
-pub(in crate::http) struct ReportRequest {
-    pub(in crate::http) query: ReportQuery,
+pub(crate) struct ReportRequest {
+    pub(crate) query: ReportQuery,
     /// Bots' sessions, people's sessions, or both (`None`).
-    pub(in crate::http) is_bot: Option<bool>,
+    pub(crate) is_bot: Option<bool>,
     /// The parameters of the single report.
     own_params: BTreeMap<String, String>,
 }
 
 impl ReportRequest {
     /// Parses the parameters; `own` names those of the single report.
-    pub(in crate::http) async fn parse(
+    pub(crate) async fn parse(
         store: &Store,
         now: DateTime<Utc>,
         pairs: ScopedPairs,
@@ -96,7 +96,7 @@ impl ReportRequest {
     }
 
     /// Refuses a property that the site does not count.
-    pub(in crate::http) fn check_property(
+    pub(crate) fn check_property(
         &self,
         property: Option<&str>,
         field: &str,
@@ -110,11 +110,11 @@ impl ReportRequest {
     }
 
     /// A parameter of the single report.
-    pub(in crate::http) fn own_param(&self, name: &str) -> Option<&str> {
+    pub(crate) fn own_param(&self, name: &str) -> Option<&str> {
         self.own_params.get(name).map(String::as_str)
     }
 
-    pub(in crate::http) fn parse_limit(&self, usual: i64, most: i64) -> Result<i64, Problem> {
+    pub(crate) fn parse_limit(&self, usual: i64, most: i64) -> Result<i64, Problem> {
         let Some(text) = self.own_param("limit") else {
             return Ok(usual);
         };
@@ -124,7 +124,7 @@ impl ReportRequest {
     }
 
     /// The requested goal, and the query restricted to the sessions that reach it.
-    pub(in crate::http) async fn goal_query(
+    pub(crate) async fn goal_query(
         &self,
         store: &Store,
     ) -> Result<Option<(Goal, ReportQuery)>, Problem> {
@@ -140,7 +140,7 @@ impl ReportRequest {
     }
 
     /// The query restricted to the sessions that reach a goal.
-    pub(in crate::http) async fn restrict_to_goal(
+    pub(crate) async fn restrict_to_goal(
         &self,
         store: &Store,
         goal: &Goal,
@@ -170,7 +170,7 @@ impl ReportRequest {
     }
 
     /// A hash of the request, which binds a cursor to the request.
-    pub(in crate::http) fn fingerprint(&self, more: impl Hash) -> u64 {
+    pub(crate) fn fingerprint(&self, more: impl Hash) -> u64 {
         let mut hasher = DefaultHasher::new();
         let query = &self.query;
         (

@@ -10,7 +10,7 @@ use crate::store::Goal;
 
 /// Conversions for the requested `goal`; all fields are `null` without one.
 #[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
-pub(in crate::http) struct ConversionMetrics {
+pub(crate) struct ConversionMetrics {
     /// Sessions that reached the goal.
     conversions: Option<i64>,
     /// Share of sessions that reached the goal, from 0 to 1.
@@ -36,7 +36,7 @@ impl ConversionMetrics {
 
 /// The site, period and time zone of a report.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct ReportScope {
+pub(crate) struct ReportScope {
     /// Domain of the site.
     site: String,
     /// Start of the period (included).

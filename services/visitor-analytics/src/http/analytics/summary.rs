@@ -20,7 +20,7 @@ use crate::store::{ReportQuery, Store};
 /// The numbers of a period.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Summary)]
-pub(in crate::http) struct SummaryResponse {
+pub(crate) struct SummaryResponse {
     #[serde(flatten)]
     scope: ReportScope,
     #[serde(flatten)]
@@ -33,7 +33,7 @@ pub(in crate::http) struct SummaryResponse {
 
 /// The numbers of the period to compare with.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct PreviousPeriod {
+pub(crate) struct PreviousPeriod {
     /// Start of the period (included).
     from: chrono::DateTime<chrono::Utc>,
     /// End of the period (excluded).
@@ -44,7 +44,7 @@ pub(in crate::http) struct PreviousPeriod {
 
 /// Totals of a period.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
-pub(in crate::http) struct SummaryMetrics {
+pub(crate) struct SummaryMetrics {
     /// Visitors. A visitor counts once per day.
     visitors: i64,
     /// Sessions that began in the period.
@@ -97,7 +97,7 @@ impl SummaryMetrics {
         (status = 400, description = "A parameter is invalid; `field` names it"),
         (status = 404, description = "The site does not exist"),
     ))]
-pub(in crate::http) async fn summary(
+pub(crate) async fn summary(
     State(state): State<SharedState>,
     scope: SiteScope,
     Query(pairs): Query<QueryPairs>,

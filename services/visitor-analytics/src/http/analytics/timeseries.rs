@@ -23,7 +23,7 @@ const MAX_MINUTE_BUCKETS: i64 = 2 * 24 * 60;
 /// The numbers of a period by interval.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Timeseries)]
-pub(in crate::http) struct TimeseriesResponse {
+pub(crate) struct TimeseriesResponse {
     #[serde(flatten)]
     scope: ReportScope,
     /// Length of the intervals.
@@ -34,7 +34,7 @@ pub(in crate::http) struct TimeseriesResponse {
 
 /// The numbers of a minute, hour, day, week or month.
 #[derive(Debug, Serialize, ToSchema)]
-pub(in crate::http) struct TimeseriesPoint {
+pub(crate) struct TimeseriesPoint {
     /// Start of the interval. The first interval may start before `from`; it counts only what
     /// happened after `from`.
     start: DateTime<Utc>,
@@ -70,7 +70,7 @@ pub(in crate::http) struct TimeseriesPoint {
         (status = 400, description = "A parameter is invalid; `field` names it"),
         (status = 404, description = "The site does not exist"),
     ))]
-pub(in crate::http) async fn timeseries(
+pub(crate) async fn timeseries(
     State(state): State<SharedState>,
     scope: SiteScope,
     Query(pairs): Query<QueryPairs>,

@@ -29,7 +29,7 @@ const MAX_EVENT_TYPES: i64 = 1_000;
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "documentation only; `query` parses")]
-pub(in crate::http) struct EventListParams {
+pub(crate) struct EventListParams {
     /// Only events of this site. Required if the token is limited to several sites.
     site: Option<String>,
     /// Only events at or after this time (RFC 3339).
@@ -54,7 +54,7 @@ pub(in crate::http) struct EventListParams {
 /// A page of events.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EventPage)]
-pub(in crate::http) struct EventPage {
+pub(crate) struct EventPage {
     /// The events, newest first.
     data: Vec<EventResponse>,
     /// Pass as `cursor` to get the next page; `null` on the last page.
@@ -64,7 +64,7 @@ pub(in crate::http) struct EventPage {
 /// An event: something that a visitor does besides viewing pages.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Event)]
-pub(in crate::http) struct EventResponse {
+pub(crate) struct EventResponse {
     /// Id of the event.
     id: Uuid,
     /// Type of the event, such as `purchase`.
@@ -86,7 +86,7 @@ pub(in crate::http) struct EventResponse {
 /// Event types with their counts.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EventTypes)]
-pub(in crate::http) struct EventTypesResponse {
+pub(crate) struct EventTypesResponse {
     /// The event types, most frequent first, at most 1,000.
     data: Vec<EventTypeSummary>,
 }
@@ -94,7 +94,7 @@ pub(in crate::http) struct EventTypesResponse {
 /// Counts of an event type.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = EventType)]
-pub(in crate::http) struct EventTypeSummary {
+pub(crate) struct EventTypeSummary {
     event_type: String,
     /// Number of events.
     events: i64,
@@ -115,7 +115,7 @@ type EventQueryPairs = Vec<(String, String)>;
         (status = 200, body = EventPage, description = "A page of events"),
         (status = 400, description = "A parameter is invalid; `field` names it"),
     ))]
-pub(in crate::http) async fn list(
+pub(crate) async fn list(
     State(state): State<SharedState>,
     scope: SiteScope,
     Query(pairs): Query<EventQueryPairs>,
@@ -131,7 +131,7 @@ pub(in crate::http) async fn list(
         (status = 200, body = EventTypesResponse, description = "The event types"),
         (status = 400, description = "A parameter is invalid; `field` names it"),
     ))]
-pub(in crate::http) async fn by_type(
+pub(crate) async fn by_type(
     State(state): State<SharedState>,
     scope: SiteScope,
     Query(pairs): Query<EventQueryPairs>,
@@ -176,7 +176,7 @@ pub(in crate::http) async fn by_type(
         (status = 200, body = EventPage, description = "A page of events"),
         (status = 400, description = "A parameter is invalid; `field` names it"),
     ))]
-pub(in crate::http) async fn date_range(
+pub(crate) async fn date_range(
     State(state): State<SharedState>,
     scope: SiteScope,
     Query(pairs): Query<EventQueryPairs>,
@@ -229,7 +229,7 @@ pub(in crate::http) async fn date_range(
         (status = 200, body = EventPage, description = "A page of events"),
         (status = 400, description = "A parameter is invalid; `field` names it"),
     ))]
-pub(in crate::http) async fn user_events(
+pub(crate) async fn user_events(
     State(state): State<SharedState>,
     scope: SiteScope,
     Path(user): Path<String>,
@@ -265,7 +265,7 @@ async fn fetch_page(store: &Store, query: EventQuery) -> Result<Json<EventPage>,
     }))
 }
 
-pub(in crate::http) fn to_response(event: Event) -> EventResponse {
+pub(crate) fn to_response(event: Event) -> EventResponse {
     EventResponse {
         id: event.id,
         event_type: event.event_type,
