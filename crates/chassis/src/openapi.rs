@@ -26,6 +26,7 @@ pub(crate) fn complete(mut openapi: OpenApi, name: &str, about: &str) -> OpenApi
         .bearer_format("JWT")
         .build();
     add_problem_responses(&mut openapi);
+    name_operations(&mut openapi);
     relax_flattened_schemas(&mut openapi);
     let components = openapi.components.get_or_insert_with(Components::new);
     let problem = <ProblemBody as PartialSchema>::schema();
@@ -67,6 +68,30 @@ fn add_problem_responses(openapi: &mut OpenApi) {
                 }
             }
             responses.insert("default".to_owned(), RefOr::T(refusal.clone()));
+        }
+    }
+}
+
+/// Names each operation after its method and path, such as `get_visits_by_id`. The names of handlers
+/// would repeat (`list`), and OpenAPI requires unique names.
+fn name_operations(openapi: &mut OpenApi) {
+    for (path, item) in &mut openapi.paths.paths {
+        let segments = path.split('/').filter(|segment| !segment.is_empty());
+        let segments = segments.map(|segment| match segment.strip_prefix('{') {
+            Some(parameter) => format!("by_{}", parameter.trim_end_matches('}')),
+            None => segment.replace(|sign: char| !sign.is_ascii_alphanumeric(), "_"),
+        });
+        let resource = segments.collect::<Vec<_>>().join("_");
+        for (method, operation) in [
+            ("get", &mut item.get),
+            ("put", &mut item.put),
+            ("post", &mut item.post),
+            ("patch", &mut item.patch),
+            ("delete", &mut item.delete),
+        ] {
+            if let Some(operation) = operation {
+                operation.operation_id = Some(format!("{method}_{resource}"));
+            }
         }
     }
 }
@@ -134,36 +159,40 @@ mod tests {
     #[derive(ToSchema)]
     #[serde(deny_unknown_fields)]
     #[expect(dead_code, reason = "only its OpenAPI schema is used")]
-    struct Asked {
+    struct Submitted {
         name: String,
     }
 
     #[derive(ToSchema)]
     #[expect(dead_code, reason = "only its OpenAPI schema is used")]
-    struct Told {
+    struct Stored {
         id: u32,
         #[serde(flatten)]
-        asked: Asked,
+        submitted: Submitted,
     }
 
     #[derive(ToSchema)]
     #[expect(dead_code, reason = "only its OpenAPI schema is used")]
     struct Page {
         #[schema(inline)]
-        data: Vec<Told>,
+        data: Vec<Stored>,
     }
 
-    #[utoipa::path(get, path = "/", responses((status = 200, body = Told), (status = 404)))]
+    #[utoipa::path(get, path = "/", responses((status = 200, body = Stored), (status = 404)))]
     #[expect(dead_code, reason = "only its OpenAPI schema is used")]
-    fn told() {}
+    fn read() {}
+
+    #[utoipa::path(get, path = "/service-areas/{id}", responses((status = 200, body = Stored)))]
+    #[expect(dead_code, reason = "only its OpenAPI operation is used")]
+    fn read_item() {}
 
     #[derive(utoipa::OpenApi)]
-    #[openapi(paths(told), components(schemas(Asked, Told, Page)))]
-    struct Described;
+    #[openapi(paths(read, read_item), components(schemas(Submitted, Stored, Page)))]
+    struct TestApi;
 
     #[test]
-    fn what_is_refused_is_a_problem() {
-        let described = serde_json::to_value(complete(Described::openapi(), "a", "b")).unwrap();
+    fn error_responses_are_problems() {
+        let described = serde_json::to_value(complete(TestApi::openapi(), "a", "b")).unwrap();
         let responses = &described["paths"]["/"]["get"]["responses"];
         for status in ["404", "default"] {
             let problem = &responses[status]["content"]["application/problem+json"]["schema"];
@@ -173,11 +202,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_told_of_may_have_more_than_what_is_asked() {
-        let described = serde_json::to_value(complete(Described::openapi(), "a", "b")).unwrap();
+    fn operations_are_named_after_method_and_path() {
+        let described = serde_json::to_value(complete(TestApi::openapi(), "a", "b")).unwrap();
+        let operation = &described["paths"]["/service-areas/{id}"]["get"];
+        assert_eq!(operation["operationId"], "get_service_areas_by_id");
+    }
+
+    #[test]
+    fn a_flattened_schema_allows_the_other_fields() {
+        let described = serde_json::to_value(complete(TestApi::openapi(), "a", "b")).unwrap();
         let schemas = &described["components"]["schemas"];
-        assert_eq!(schemas["Asked"]["additionalProperties"], Value::Bool(false));
-        let parts = schemas["Told"]["allOf"].as_array().unwrap();
+        assert_eq!(
+            schemas["Submitted"]["additionalProperties"],
+            Value::Bool(false)
+        );
+        let parts = schemas["Stored"]["allOf"].as_array().unwrap();
         assert!(
             parts
                 .iter()
