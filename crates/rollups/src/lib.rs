@@ -18,7 +18,7 @@
 //! for (sequence, timestamp, matching_steps) in [(0, 0, 0b01), (1, 10, 0b10)] {
 //!     events.push(FunnelEvent { visitor: 1, timestamp, sequence, matching_steps });
 //! }
-//! let rules = FunnelRules { step_count: 2, is_strict: false, window: 60 };
+//! let rules = FunnelRules { step_count: 2, is_strict: false, window_seconds: 60 };
 //! assert_eq!(rules.count_visitors(events), [1, 1]);
 //! ```
 #![forbid(unsafe_code)]
