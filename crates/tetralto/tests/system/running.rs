@@ -172,9 +172,10 @@ pub async fn json(request: RequestBuilder) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// Polls until there is a result. Panics after a generous timeout.
+/// Polls until there is a result. Panics after three minutes: a delivery that a killed process had
+/// claimed is claimed again only when its lease of a minute has expired.
 pub async fn wait_for<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
-    for _ in 0..1_200 {
+    for _ in 0..3_600 {
         if let Some(found) = ask().await {
             return found;
         }
