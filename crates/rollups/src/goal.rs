@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::pattern::WildcardPattern;
 
-/// When whom something happened: moments in order (seconds since 1970) by a visitor's key.
+/// The times of events by visitor key, in seconds since 1970 and in ascending order.
 pub type EventTimes = HashMap<u64, Vec<i64>>;
 
 /// What sessions have to reach to count.

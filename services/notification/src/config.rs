@@ -28,7 +28,7 @@ pub use error::ConfigError;
 pub const SERVICE_NAME: &str = "notification";
 
 // Flattened groups have no doc comment: clap would print it as the description of the program.
-/// Notification service: decides by rules whom to notify, and delivers the messages.
+/// Notification service: selects recipients by rules, and delivers the messages.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "notification", version)]
 pub struct Config {

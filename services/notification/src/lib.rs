@@ -144,7 +144,7 @@ pub fn build_with(
     let health = health::health_checks(&pool, &clock, &routing_cache, sms);
     let health = health::add_pool_gauges(health, [&pool, &accept_pool, &queue_pool]);
     chassis::metrics::describe(&metrics::METRICS);
-    let about = "Decides by rules whom to notify, and delivers the messages.";
+    let about = "Selects the recipients of a notification by rules, and delivers the messages.";
     let app = App::new(SERVICE_NAME, about, api, health, clock.clone())
         .with_startup_check(database::reject_transaction_pooler(pool.clone()));
     let channels = ChannelContext {

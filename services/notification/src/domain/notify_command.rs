@@ -208,22 +208,22 @@ fn parse_recipients(
     }
     let mut to: Vec<RecipientRef> = Vec::with_capacity(texts.len());
     for (at, text) in texts.iter().enumerate() {
-        let whom: RecipientRef = text
+        let recipient_ref: RecipientRef = text
             .parse()
             .map_err(|error| InvalidNotification::Recipient(at, error))?;
-        if let RecipientRef::Address(target) = &whom
+        if let RecipientRef::Address(target) = &recipient_ref
             && !channels.is_empty()
             && !channels.contains(&target.channel())
         {
             return Err(InvalidNotification::UnreachableRecipient(at));
         }
-        if !to.contains(&whom) {
-            to.push(whom);
+        if !to.contains(&recipient_ref) {
+            to.push(recipient_ref);
         }
     }
     // Names are resolved later.
     let reached = |channel: &Channel| {
-        to.iter().any(|whom| match whom {
+        to.iter().any(|recipient_ref| match recipient_ref {
             RecipientRef::Address(target) => target.channel() == *channel,
             RecipientRef::Default | RecipientRef::Recipient(_) | RecipientRef::Group(_) => true,
         })

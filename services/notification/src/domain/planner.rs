@@ -64,11 +64,11 @@ fn resolve_recipients(
     defaults: &DefaultRecipient,
 ) -> Result<Vec<ResolvedRecipient>, InvalidNotification> {
     let mut all = Vec::new();
-    for (at, whom) in command.to.iter().enumerate() {
-        if !book.contains(whom) {
+    for (at, recipient_ref) in command.to.iter().enumerate() {
+        if !book.contains(recipient_ref) {
             return Err(InvalidNotification::UnknownRecipient(at));
         }
-        let mut some = book.resolve(whom, defaults);
+        let mut some = book.resolve(recipient_ref, defaults);
         some.retain(|one| is_allowed_channel(&command.channels, &one.address));
         if some.is_empty() {
             return Err(InvalidNotification::UnreachableRecipient(at));
@@ -212,7 +212,9 @@ impl PlanContext<'_> {
         for (place, step) in rule.steps.iter().enumerate() {
             let named = || {
                 let all = step.recipients.iter();
-                all.flat_map(|whom| self.routing_table.resolve(whom, self.defaults))
+                all.flat_map(|recipient_ref| {
+                    self.routing_table.resolve(recipient_ref, self.defaults)
+                })
             };
             let to = match (place, self.recipients) {
                 (_, []) => named()

@@ -99,8 +99,8 @@ impl RoutingTable {
 
     /// Whether the recipient or group exists. Addresses and `default` always do.
     #[must_use]
-    pub fn contains(&self, whom: &RecipientRef) -> bool {
-        match whom {
+    pub fn contains(&self, recipient_ref: &RecipientRef) -> bool {
+        match recipient_ref {
             RecipientRef::Default | RecipientRef::Address(_) => true,
             RecipientRef::Recipient(name) => self.recipients.contains_key(name),
             RecipientRef::Group(name) => self.groups.contains_key(name),
@@ -111,7 +111,7 @@ impl RoutingTable {
     #[must_use]
     pub fn resolve(
         &self,
-        whom: &RecipientRef,
+        recipient_ref: &RecipientRef,
         defaults: &DefaultRecipient,
     ) -> Vec<ResolvedRecipient> {
         let unknown = |target: ChannelAddress| ResolvedRecipient {
@@ -119,7 +119,7 @@ impl RoutingTable {
             time_zone: None,
             language: None,
         };
-        match whom {
+        match recipient_ref {
             RecipientRef::Default => vec![unknown(defaults.address())],
             RecipientRef::Address(target) => vec![unknown(target.clone())],
             RecipientRef::Recipient(name) => self.addresses_of(name).collect(),

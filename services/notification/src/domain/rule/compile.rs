@@ -142,8 +142,8 @@ fn parse_recipients(texts: &[String], field: &str) -> Result<Vec<RecipientRef>, 
         return Err(InvalidRule::NoRecipients(field.into()));
     }
     let parse = |(at, text): (usize, &String)| {
-        let whom = text.parse::<RecipientRef>();
-        whom.map_err(|error| InvalidRule::Recipient(format!("{field}[{at}]"), error))
+        let recipient_ref = text.parse::<RecipientRef>();
+        recipient_ref.map_err(|error| InvalidRule::Recipient(format!("{field}[{at}]"), error))
     };
     texts.iter().enumerate().map(parse).collect()
 }
