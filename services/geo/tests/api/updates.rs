@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use common::clock::Clock;
@@ -304,20 +305,24 @@ async fn without_an_account_db_ip_is_asked_once_a_month() {
 
 #[tokio::test]
 async fn one_who_has_changed_to_maxmind_keeps_nothing_of_db_ip() {
-    let updating = Updating::new().await;
-    let database = bytes("nested-dbip-city-lite.mmdb");
-    updating
-        .publisher
-        .publish("dbip-city-lite-2026-02", database);
-    let geo = updating.start(&updating.dbip()).await;
-    told(&geo, "ok", "dbip-city-lite: next check").await;
-    drop(geo);
-    let geo = updating.start(&updating.maxmind(CITY)).await;
-    eventually("only MaxMind's", async || {
-        let (_, detail) = geo.check("databases").await;
-        detail.starts_with("GeoLite2-City (") && !detail.contains("DBIP")
-    })
-    .await;
+    // The first process is stopped at any moment: before, during and after its download.
+    for milliseconds in [0, 2, 4, 6, 8, 10, 15, 20, 40, 1_000] {
+        let updating = Updating::new().await;
+        let database = bytes("nested-dbip-city-lite.mmdb");
+        updating
+            .publisher
+            .publish("dbip-city-lite-2026-02", database);
+        let geo = updating.start(&updating.dbip()).await;
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+        drop(geo);
+        let geo = updating.start(&updating.maxmind(CITY)).await;
+        told(&geo, "ok", "GeoLite2-City: next check at").await;
+        eventually("only MaxMind's", async || {
+            let (_, detail) = geo.check("databases").await;
+            detail.starts_with("GeoLite2-City (") && !detail.contains("DBIP")
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

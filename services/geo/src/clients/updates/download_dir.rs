@@ -4,6 +4,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use tempfile::NamedTempFile;
@@ -22,7 +23,8 @@ pub struct DownloadDir(PathBuf);
 pub struct LockedDownloadDir {
     path: PathBuf,
     state: UpdateState,
-    _lock: File,
+    /// Shared with blocking work, which goes on when its future is dropped.
+    lock: Arc<File>,
 }
 
 pub(super) struct DownloadedArchive {
@@ -48,7 +50,7 @@ impl DownloadDir {
             Ok(Some(lock)) => Ok(Some(LockedDownloadDir {
                 state: UpdateState::read(&path),
                 path,
-                _lock: lock,
+                lock: Arc::new(lock),
             })),
             Ok(None) => Ok(None),
             Err(error) => Err(UpdateError::Io(path, error)),
@@ -156,9 +158,19 @@ impl LockedDownloadDir {
         edition: &str,
         arrival: DownloadedArchive,
     ) -> Result<(), UpdateError> {
+        if self.edition_state(edition).is_none() {
+            // Saved before the file appears: a file without an entry would never be removed.
+            self.state.0.entry(edition.to_owned()).or_default();
+            self.save_state()?;
+        }
         let (fresh, file) = (self.create_temp_file()?, self.database_path(edition));
-        let release = arrival.release.clone();
-        let md5 = run_blocking(move || Ok(verify_and_replace(arrival, fresh, &file))).await;
+        let (release, lock) = (arrival.release.clone(), self.lock.clone());
+        let replace = move || {
+            let replaced = verify_and_replace(arrival, fresh, &file);
+            drop(lock);
+            Ok(replaced)
+        };
+        let md5 = run_blocking(replace).await;
         let md5 = md5.map_err(|error| UpdateError::Io(self.path.clone(), error))??;
         let entry = self.state.0.entry(edition.to_owned()).or_default();
         (entry.md5, entry.release) = (Some(md5), Some(release));
