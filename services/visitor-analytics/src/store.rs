@@ -8,7 +8,6 @@ mod crawler_verification;
 mod dimension;
 mod duplicate_visit;
 mod erasure;
-mod error;
 mod event;
 mod filter_sql;
 mod goal;
@@ -36,7 +35,6 @@ mod visitor;
 
 pub use context::Store;
 pub use erasure::{ErasureCall, ErasureCounts, Person};
-pub use error::StoreError;
 pub use event::{Event, EventQuery, EventTypeCounts};
 pub use goal::Goal;
 pub use import::{Import, ImportCounts, ImportProgress, ImportStart, LineError};

@@ -11,6 +11,7 @@ mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
@@ -25,7 +26,7 @@ use super::import::rebuild_sessions;
 use super::record::locks;
 use super::rollup::{TouchedPeriod, visitor_hash};
 use super::session::VisitorKey;
-use super::{Store, StoreError, duplicate_visit};
+use super::{Store, duplicate_visit};
 
 /// Further sites of a visitor, or visitors of a user, may appear between the lookup and the lock.
 const MAX_ERASE_ATTEMPTS: usize = 5;

@@ -1,5 +1,6 @@
 //! Goals: list, add and remove, and the events that reach them.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::TryStreamExt as _;
 use rollups::goal::EventTimes;
@@ -7,7 +8,7 @@ use uuid::Uuid;
 
 use super::rollup::visitor_hash;
 use super::segment::UpsertOutcome;
-use super::{BoundedResult, ReportQuery, Store, StoreError};
+use super::{BoundedResult, ReportQuery, Store};
 use crate::domain::goal::GoalTarget;
 
 const MAX_GOALS_PER_SITE: i64 = 20;

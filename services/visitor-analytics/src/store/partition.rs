@@ -4,12 +4,13 @@ mod cache;
 
 use std::collections::BTreeSet;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveTime, Utc};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 pub(super) use cache::PartitionCache;
 
-use super::{Store, StoreError};
+use super::Store;
 
 /// Earlier months share a partition that the migration creates.
 pub(super) const FIRST_MONTHLY_PARTITION: NaiveDate =

@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::geo::Location;
 use sqlx::PgConnection;
 use sqlx::types::ipnet::IpNet;
 use uuid::Uuid;
 
+use super::Store;
 use super::rollup::TouchedPeriod;
-use super::{Store, StoreError};
 use crate::domain::enriched_visit::{EnrichedVisit, LocationStatus};
 
 /// Addresses are deleted after this time, even if their location was never found.

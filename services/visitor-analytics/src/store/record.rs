@@ -9,6 +9,7 @@ mod writer_lease;
 
 use std::collections::{HashMap, HashSet};
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
@@ -23,7 +24,7 @@ use super::dimension::{DimensionCache, VisitDimensionIds};
 use super::rollup::MarkedDays;
 use super::session::{SessionsByVisitor, VisitorKey};
 use super::visit::{self, ExistingVisit, VisitKey};
-use super::{Store, StoreError, duplicate_visit, session};
+use super::{Store, duplicate_visit, session};
 use crate::domain::enriched_visit::{EnrichedVisit, LocationStatus};
 use crate::domain::session::{NotifyPolicy, NotifyTrigger};
 

@@ -20,6 +20,7 @@ mod verify;
 mod visit_ids;
 mod write;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, NaiveDate, Utc};
 use rollups::day::LocalDay;
 use sqlx::PgConnection;
@@ -44,7 +45,7 @@ pub(super) use write::{
     EncodedMetrics, VALUES_LOCK, encode_metrics, ensure_value_ids, find_value_id,
 };
 
-use super::{Store, StoreError};
+use super::Store;
 
 impl Store {
     /// Claims at most `limit` days that are due. No other process claims them until the lease

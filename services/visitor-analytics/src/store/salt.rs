@@ -5,12 +5,13 @@ mod cache;
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_lc_rs::rand;
+use chassis::database::StoreError;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use cache::ExpiringSalt;
 pub(super) use cache::SaltCache;
 
-use super::{Store, StoreError};
+use super::Store;
 use crate::domain::visitor_id::{SALT_BYTES, Salt, SaltPeriod};
 
 impl Store {
@@ -56,8 +57,7 @@ impl Store {
         let mut fresh = vec![];
         for _ in periods {
             let mut salt = [0; SALT_BYTES];
-            rand::fill(&mut salt)
-                .map_err(|_| StoreError::Corrupt("the random number generator failed"))?;
+            rand::fill(&mut salt).map_err(|_| StoreError::RandomSource)?;
             fresh.push(salt.to_vec());
         }
         let (kinds, days) = period_columns(periods);

@@ -11,7 +11,9 @@ pub(super) use id_cache::SiteIdCache;
 pub use new_site_limit::NewSiteCount;
 pub use settings::{Site, SiteUpdateOutcome};
 
-use super::{Store, StoreError};
+use chassis::database::StoreError;
+
+use super::Store;
 
 impl Store {
     /// Whether this domain is cached as a site's; does not query the database.

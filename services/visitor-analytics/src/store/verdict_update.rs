@@ -4,14 +4,15 @@
 use std::collections::HashMap;
 
 use bot_detection::{BotCategory, BotRule, BotVerdict};
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, Postgres, Transaction};
 use uuid::Uuid;
 
+use super::Store;
 use super::record::locks;
 use super::rollup::TouchedPeriod;
 use super::session::VisitorKey;
-use super::{Store, StoreError};
 
 #[derive(Clone, Debug)]
 pub(super) struct VerdictChange {

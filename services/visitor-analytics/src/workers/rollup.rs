@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chassis::database::StoreError;
 use chassis::panics::catch_panics;
 use common::clock::Clock;
 use tokio::sync::Notify;
@@ -9,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{PollSchedule, RoundOutcome, run_rounds};
-use crate::store::{ClaimedDay, Store, StoreError};
+use crate::store::{ClaimedDay, Store};
 
 const ROLLUP_SCHEDULE: PollSchedule = PollSchedule {
     busy_interval: Duration::from_secs(2),

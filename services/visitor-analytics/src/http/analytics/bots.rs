@@ -13,7 +13,6 @@ use utoipa::ToSchema;
 use super::report_request::{ReportParams, ReportRequest};
 use super::response::ReportScope;
 use super::timeseries::parse_interval;
-use crate::http::error;
 use crate::http::query_params::QueryPairs;
 use crate::http::site_scope::SiteScope;
 use crate::http::state::SharedState;
@@ -93,7 +92,7 @@ pub(crate) async fn bots(
     let limit = report.parse_limit(DEFAULT_BOT_VALUES, MAX_BOT_VALUES)?;
     let (_, interval) = parse_interval(&report)?;
     let series = state.store.series(&report.query, interval).await;
-    let series = series.map_err(|e| error::from_store(&e))?;
+    let series = series?;
     let of = async |dimension| top_values(&state.store, &report, dimension, limit).await;
     let buckets = || series.value.iter();
     Ok(Json(BotsResponse {
@@ -128,7 +127,7 @@ async fn top_values(
         limit,
     };
     let found = store.breakdown(&report.query, &breakdown).await;
-    let found = found.map_err(|e| error::from_store(&e))?.value.into_iter();
+    let found = found?.value.into_iter();
     // A breakdown returns one row more than `limit` if further rows exist.
     let first = found.take(usize::try_from(limit).unwrap_or_default());
     let values = first.map(|one| BotValue {

@@ -15,7 +15,6 @@ use utoipa::ToSchema;
 
 use super::report_request::{ReportParams, ReportRequest};
 use super::response::{ConversionMetrics, ReportScope, ratio, select_metrics};
-use crate::http::error;
 use crate::http::query_params::{QueryPairs, invalid_param};
 use crate::http::site_scope::SiteScope;
 use crate::http::state::SharedState;
@@ -97,7 +96,7 @@ pub(crate) async fn breakdown(
     }
     let (query, fingerprint) = parse_query(&report)?;
     let found = state.store.breakdown(&report.query, &query).await;
-    let found = found.map_err(|e| error::from_store(&e))?;
+    let found = found?;
     let limit = usize::try_from(query.limit).unwrap_or_default();
     let more = found.value.len() > limit;
     let mut data: Vec<BreakdownItem> = found.value.into_iter().take(limit).map(to_item).collect();
@@ -108,10 +107,7 @@ pub(crate) async fn breakdown(
             ..query.clone()
         };
         let reached = state.store.breakdown(&goal_query, &all).await;
-        let reached = reached
-            .map_err(|e| error::from_store(&e))?
-            .value
-            .into_iter();
+        let reached = reached?.value.into_iter();
         let sessions: HashMap<Option<String>, i64> = reached
             .map(|of| (of.value.map(|text| text.to_string()), of.metrics.sessions))
             .collect();
@@ -144,7 +140,7 @@ async fn breakdown_by_goal(
     let limit = report.parse_limit(DEFAULT_BREAKDOWN_LIMIT, MAX_BREAKDOWN_LIMIT)?;
     let total = async |goal_query: &ReportQuery| {
         let series = store.series(goal_query, Interval::Day).await;
-        let series = series.map_err(|e| error::from_store(&e))?;
+        let series = series?;
         let numbers = series.value.iter().map(|part| part.metrics);
         let numbers = numbers.map(|both| select_metrics(report.is_bot, both));
         let sum = numbers.fold(Metrics::default(), std::ops::Add::add);
@@ -153,7 +149,7 @@ async fn breakdown_by_goal(
     let (all, as_of) = total(&report.query).await?;
     let goals = store.goals(Some(&report.query.site.domain)).await;
     let mut data = vec![];
-    for goal in goals.map_err(|e| error::from_store(&e))? {
+    for goal in goals? {
         let goal_query = report.restrict_to_goal(store, &goal).await?;
         let (numbers, _) = total(&goal_query).await?;
         let value = Some(goal.name.as_str().into());

@@ -12,7 +12,6 @@ use utoipa::ToSchema;
 
 use super::report_request::{ReportParams, ReportRequest, too_many_visits};
 use super::response::ReportScope;
-use crate::http::error;
 use crate::http::query_params::{QueryPairs, invalid_param};
 use crate::http::site_scope::SiteScope;
 use crate::http::state::SharedState;
@@ -95,7 +94,7 @@ pub(crate) async fn retention(
         .store
         .cohorts(&report.query, report.is_bot, interval)
         .await;
-    let found = found.map_err(|e| error::from_store(&e))?;
+    let found = found?;
     let BoundedResult::Complete(cohorts) = found.value else {
         return Err(too_many_visits());
     };

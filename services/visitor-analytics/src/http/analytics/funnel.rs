@@ -13,7 +13,6 @@ use utoipa::ToSchema;
 use super::report_request::{ReportRequest, too_many_visits};
 use super::response::{ReportScope, ratio};
 use crate::domain::event::validate_event_type;
-use crate::http::error;
 use crate::http::query_params::QueryPairs;
 use crate::http::site_scope::SiteScope;
 use crate::http::state::SharedState;
@@ -127,7 +126,7 @@ pub(crate) async fn funnel(
         .store
         .funnel(&report.query, report.is_bot, &steps, rules)
         .await;
-    let found = found.map_err(|e| error::from_store(&e))?;
+    let found = found?;
     let BoundedResult::Complete(counts) = found.value else {
         return Err(too_many_visits());
     };

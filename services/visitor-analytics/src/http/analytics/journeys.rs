@@ -12,7 +12,6 @@ use utoipa::ToSchema;
 
 use super::report_request::{ReportParams, ReportRequest};
 use super::response::ReportScope;
-use crate::http::error;
 use crate::http::query_params::{QueryPairs, invalid_param};
 use crate::http::site_scope::SiteScope;
 use crate::http::state::SharedState;
@@ -100,7 +99,7 @@ pub(crate) async fn journeys(
     let (query, is_bot) = (&report.query, report.is_bot);
     let Some(page) = parse_around(&report)? else {
         let found = state.store.session_paths(query, is_bot, depth, limit).await;
-        let found = found.map_err(|e| error::from_store(&e))?;
+        let found = found?;
         let (ways, total) = found.value;
         return Ok(Json(JourneysResponse {
             scope: ReportScope::new(&report, found.as_of),
@@ -114,7 +113,7 @@ pub(crate) async fn journeys(
         .store
         .adjacent_pages(query, is_bot, &page, limit)
         .await;
-    let found = found.map_err(|e| error::from_store(&e))?;
+    let found = found?;
     Ok(Json(JourneysResponse {
         scope: ReportScope::new(&report, found.as_of),
         total: found.value.visits,

@@ -14,7 +14,6 @@ use rollups::query::ReportPeriod;
 use utoipa::IntoParams;
 
 use crate::domain::goal::GoalTarget;
-use crate::http::error;
 use crate::http::filter_params::split_params;
 use crate::http::query_params::{self, invalid_param, parse_site};
 use crate::http::site_scope::ScopedPairs;
@@ -132,7 +131,7 @@ impl ReportRequest {
             return Ok(None);
         };
         let goals = store.goals(Some(&self.query.site.domain)).await;
-        let mut goals = goals.map_err(|e| error::from_store(&e))?.into_iter();
+        let mut goals = goals?.into_iter();
         let goal = goals.find(|goal| goal.name == name || goal.id.to_string() == name);
         let goal = goal.ok_or_else(|| invalid_param("goal", "the site has no such goal"))?;
         let query = self.restrict_to_goal(store, &goal).await?;
@@ -157,7 +156,7 @@ impl ReportRequest {
             }
             GoalTarget::Event(kind) => {
                 let happened = store.goal_event_times(&self.query, &kind).await;
-                match happened.map_err(|e| error::from_store(&e))? {
+                match happened? {
                     BoundedResult::Complete(happened) => GoalMatcher::Event(Arc::new(happened)),
                     BoundedResult::LimitExceeded => return Err(too_many_visits()),
                 }
@@ -188,7 +187,7 @@ impl ReportRequest {
 pub(super) async fn find_site(store: &Store, name: Option<String>) -> Result<ReportSite, Problem> {
     let name = name.as_deref().map(parse_site).transpose()?;
     let found = store.report_site(name.as_deref()).await;
-    let found = found.map_err(|e| error::from_store(&e))?;
+    let found = found?;
     found.ok_or_else(|| match name {
         Some(_) => Problem::not_found("there is no such site").field("site"),
         None => invalid_param(

@@ -11,7 +11,6 @@ use utoipa::ToSchema;
 
 use super::report_request::{ReportParams, ReportRequest};
 use super::response::{ConversionMetrics, ReportScope, ratio, select_metrics};
-use crate::http::error;
 use crate::http::query_params::{QueryPairs, invalid_param};
 use crate::http::site_scope::SiteScope;
 use crate::http::state::SharedState;
@@ -148,7 +147,7 @@ async fn fetch_metrics(
     is_bot: Option<bool>,
 ) -> Result<(SummaryMetrics, chrono::DateTime<chrono::Utc>), Problem> {
     let series = store.series(query, Interval::Day).await;
-    let series = series.map_err(|e| error::from_store(&e))?;
+    let series = series?;
     let mut both = [Metrics::default(); 2];
     for bucket in &series.value {
         both[0] += bucket.metrics[0];

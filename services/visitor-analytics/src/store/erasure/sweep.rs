@@ -1,10 +1,11 @@
 //! Deletes dictionary values that only erased visits used.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::erased_value::{ErasedValue, TEXT_KIND};
 use super::{dimension_values, rollup_texts};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// Claimed values must be processed within this time.
 const SWEEP_LEASE: TimeDelta = TimeDelta::minutes(10);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use rollups::aggregate::{Metrics, NO_VALUE};
 use rollups::aggregate_codec::MetricSums;
@@ -17,8 +18,8 @@ use super::folded_days::partition_folded;
 use super::plan::ReportPlan;
 use super::query::{AsOf, ReportQuery};
 use super::result_cache::ResultKind;
+use crate::store::Store;
 use crate::store::rollup::{ValueDictionary, ensure_value_ids, load_sums};
-use crate::store::{Store, StoreError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BreakdownOrder {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, NaiveDate, Utc};
 use rollups::cohort::{CohortActivity, VisitorLists, encode_visitors};
 use rollups::day::LocalDay;
@@ -16,8 +17,8 @@ use super::folded_days::partition_folded;
 use super::funnel::{BoundedResult, MAX_FUNNEL_EVENTS};
 use super::query::{AsOf, ReportQuery};
 use super::result_cache::{ReportResult, ResultKind};
+use crate::store::Store;
 use crate::store::rollup::load_visitor_lists;
-use crate::store::{Store, StoreError};
 
 /// Visitor lists that one report holds in memory, in bytes.
 const MAX_VISITOR_LIST_BYTES: usize = 24 << 20;

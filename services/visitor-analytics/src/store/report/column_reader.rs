@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use rollups::aggregate::ValueId;
 use rollups::column_block::{ColumnBlock, ColumnKind};
@@ -15,8 +16,8 @@ use tokio::task::JoinHandle;
 use super::day_aggregates::DayDetail;
 use super::plan::DirtyDayVersions;
 use super::query::ReportQuery;
+use crate::store::Store;
 use crate::store::rollup::{ValueDictionary, load_blocks};
-use crate::store::{Store, StoreError};
 
 /// The prepared column blocks of a day.
 pub(super) struct DayBlocks {
@@ -81,7 +82,7 @@ impl ColumnReader {
         let mut next = days.next().map(&prefetch);
         while let Some(mut current) = next.take() {
             let loaded = (&mut current.0).await;
-            let loaded = loaded.map_err(|_| StoreError::Corrupt("the column blocks of a day"))?;
+            let loaded = loaded.map_err(|_| StoreError::Panicked)?;
             let LoadedDay {
                 day,
                 blocks,

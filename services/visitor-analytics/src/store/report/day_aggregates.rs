@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, NaiveDate, Utc};
 use rollups::aggregate::Metrics;
 use rollups::aggregate_codec::{MetricSums, add_encoded};
@@ -15,7 +16,6 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::lru::SizedLru;
-use crate::store::StoreError;
 use crate::store::rollup::{EncodedMetrics, EncodedPaths};
 
 pub(super) const CORRUPT_DAY_METRICS: StoreError = StoreError::Corrupt("a daily rollup");

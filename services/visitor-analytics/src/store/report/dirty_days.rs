@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, NaiveDate, Utc};
 use rollups::day::LocalDay;
 use rollups::quarter_hours::QuarterHours;
@@ -12,8 +13,8 @@ use uuid::Uuid;
 
 use super::day_aggregates::{CacheState, DayAggregates, DayDetail, cache_state};
 use super::query::ReportSite;
+use crate::store::Store;
 use crate::store::rollup::{OPEN_DAY_GRACE, encode_day_paths, encode_metrics};
-use crate::store::{Store, StoreError};
 
 impl Store {
     /// The rollups of a dirty day.
@@ -62,9 +63,7 @@ impl Store {
             }
             store.fold_dirty_day(&site, date, version, now).await
         });
-        folding
-            .await
-            .map_err(|_| StoreError::Corrupt("a day that cannot be folded"))?
+        folding.await.map_err(|_| StoreError::Panicked)?
     }
 
     async fn fold_dirty_day(

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chrono::{NaiveDate, TimeDelta};
 use rollups::day::LocalDay;
 use rollups::goal::GoalMatcher;
@@ -10,8 +11,8 @@ use rollups::goal::GoalMatcher;
 use super::plan::DirtyDayVersions;
 use super::query::ReportQuery;
 use super::result_cache::{ResultKey, ResultKind};
+use crate::store::Store;
 use crate::store::rollup::block_versions;
-use crate::store::{Store, StoreError};
 
 /// Splits days into those whose rollups are valid, and those that overlap a dirty day.
 pub(super) fn partition_folded(

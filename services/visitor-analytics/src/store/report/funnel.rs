@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use rollups::aggregate::ValueId;
 use rollups::column_block::{ColumnBlock, ColumnKind};
 use rollups::day::LocalDay;
@@ -17,8 +18,8 @@ use super::folded_days::partition_folded;
 use super::plan::DirtyDayVersions;
 use super::query::{AsOf, ReportQuery};
 use super::result_cache::{ReportResult, ResultKind};
+use crate::store::Store;
 use crate::store::rollup::{ValueDictionary, visitor_hash};
-use crate::store::{Store, StoreError};
 
 /// Events of a funnel, or visitors of a cohort report, that one report holds in memory.
 pub(super) const MAX_FUNNEL_EVENTS: usize = 4_000_000;

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use chassis::database::StoreError;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use futures::TryStreamExt as _;
 use rollups::aggregate_codec::{MetricSums, add_encoded};
@@ -15,7 +16,7 @@ use super::day_aggregates::DayDetail;
 use super::plan::ReportPlan;
 use super::query::ReportQuery;
 use super::series::TimeSeries;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// The index in a series for each hour of the site.
 type HourBuckets = HashMap<(NaiveDate, LocalHour), usize>;

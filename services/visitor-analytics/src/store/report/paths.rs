@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use rollups::aggregate::ValueId;
 use rollups::paths::{AdjacentPages, PathCounts, PathKey, adjacent_pages};
@@ -16,8 +17,8 @@ use super::day_aggregates::DayDetail;
 use super::funnel::{GROUP_BY_PAGE, PAGE_COLUMN, PatternMatcher};
 use super::plan::ReportPlan;
 use super::query::{AsOf, ReportQuery};
+use crate::store::Store;
 use crate::store::rollup::{ValueDictionary, find_value_id, load_paths};
-use crate::store::{Store, StoreError};
 
 /// A path and the number of sessions that take it.
 #[derive(Clone, Debug)]

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use chassis::database::StoreError;
 use chrono::NaiveDate;
 use rollups::day::LocalDay;
 use rollups::query::ReportPeriod;
 use uuid::Uuid;
 
 use super::query::{ReportQuery, ReportSite};
+use crate::store::Store;
 use crate::store::rollup::parse_time_zone;
-use crate::store::{Store, StoreError};
 
 /// The dirty days, each with the id of its last change.
 pub(super) type DirtyDayVersions = BTreeMap<NaiveDate, Uuid>;

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use chassis::database::StoreError;
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
 use rollups::aggregate::{Metrics, ValueId};
@@ -11,7 +12,6 @@ use rollups::query::{Attribute, AttributeFilter, Interval, ReportPeriod};
 use uuid::Uuid;
 
 use super::lru::SizedLru;
-use crate::store::StoreError;
 
 /// The capacity of the cache.
 const CACHE_CAPACITY_BYTES: usize = 4 << 20;

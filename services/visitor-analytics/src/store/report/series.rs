@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, NaiveDate, Utc};
 use rollups::aggregate::{Metrics, ValueId};
 use rollups::aggregate_codec::{MetricSums, add_encoded};
@@ -17,7 +18,7 @@ use super::folded_days::partition_folded;
 use super::plan::ReportPlan;
 use super::query::{AsOf, ReportQuery};
 use super::result_cache::ResultKind;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 impl Store {
     /// The metrics of each interval in a period, including empty intervals.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use rollups::aggregate::Metrics;
 use rollups::column_block::ColumnBlock;
@@ -15,8 +16,8 @@ use super::day_aggregates::DayDetail;
 use super::plan::ReportPlan;
 use super::query::ReportQuery;
 use super::series::TimeSeries;
+use crate::store::Store;
 use crate::store::rollup::{QuarterHourDay, load_blocks, load_quarter_hours};
-use crate::store::{Store, StoreError};
 
 /// The days of the site that overlap the days of a query.
 struct QuarterHourRollups {

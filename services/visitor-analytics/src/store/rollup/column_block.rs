@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, NaiveDate, Utc};
 use rollups::cohort;
 use rollups::column_block::{ColumnBlock, ColumnKind};
@@ -10,7 +11,6 @@ use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
 use super::{ClaimedDay, DayRollup};
-use crate::store::StoreError;
 
 /// Replaces the column blocks of a day in the transaction that replaces its rollups.
 pub(super) async fn replace(

@@ -6,6 +6,7 @@ mod tables;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use rollups::aggregate::{AggregateVisit, DimensionValue, NO_VALUE, ValueId};
@@ -15,7 +16,6 @@ use rollups::quarter_hours::QUARTER_HOUR_SECONDS;
 use sqlx::PgPool;
 
 use super::visit_ids::VisitIds;
-use crate::store::StoreError;
 
 /// Maps the ids in visits to the ids of texts. Values are loaded when they first occur.
 pub(in crate::store) struct ValueDictionary {

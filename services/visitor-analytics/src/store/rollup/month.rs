@@ -1,5 +1,6 @@
 //! Monthly rollups: the sums of daily rollups, so that long periods need few rows.
 
+use chassis::database::StoreError;
 use chrono::{Datelike as _, Months, NaiveDate};
 use futures::TryStreamExt as _;
 use rollups::aggregate_codec::{self, MetricSums};
@@ -7,7 +8,6 @@ use rollups::dimension::Dimension;
 use sqlx::{PgConnection, PgPool};
 
 use super::ClaimedDay;
-use crate::store::StoreError;
 
 const CORRUPT_MONTH_METRICS: StoreError = StoreError::Corrupt("a monthly or daily rollup");
 

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chrono::NaiveDate;
 use rollups::paths::{self, MAX_PATH_DEPTH, adjacent_pages};
 use rollups::query::day_seconds;
 use sqlx::{PgConnection, PgPool};
 
 use super::{ClaimedDay, DayRollup, month};
-use crate::store::StoreError;
 
 const CORRUPT_PATHS: StoreError = StoreError::Corrupt("a path rollup");
 

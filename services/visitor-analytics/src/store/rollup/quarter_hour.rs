@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use rollups::column_block::ColumnBlock;
@@ -12,7 +13,6 @@ use rollups::query::day_seconds;
 use sqlx::{PgConnection, PgPool};
 
 use super::{ClaimedDay, DayRollup, column_block, time_zone};
-use crate::store::StoreError;
 
 const CORRUPT_QUARTER_HOURS: StoreError = StoreError::Corrupt("a quarter-hour rollup");
 

@@ -7,13 +7,14 @@ mod visits;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chassis::database::StoreError;
 use chrono::{Datelike as _, NaiveDate};
 use rollups::aggregate::Metrics;
 use rollups::aggregate_codec::{MetricSums, add_encoded};
 use rollups::dimension::Dimension;
 use sqlx::PgConnection;
 
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 const CORRUPT_VERIFIED_METRICS: StoreError = StoreError::Corrupt("a rollup");
 

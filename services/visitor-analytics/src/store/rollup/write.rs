@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chrono::NaiveDate;
 use rollups::aggregate_codec::{self, MetricSums};
 use rollups::column_block::ColumnKind;
@@ -11,7 +12,6 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{ClaimedDay, DayRollup, RollupRow, column_block, month, paths, quarter_hour};
-use crate::store::StoreError;
 use crate::store::dimension::key;
 
 /// Values per statement.

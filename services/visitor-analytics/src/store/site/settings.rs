@@ -1,12 +1,13 @@
 //! Sites and their settings.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::domain::site::SiteSettings;
+use crate::store::Store;
 use crate::store::rollup::{mark_all_days, parse_time_zone};
-use crate::store::{Store, StoreError};
 
 #[derive(Clone, Debug)]
 pub struct Site {

@@ -1,5 +1,6 @@
 //! Resolves the values in column blocks.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Datelike as _};
 use rollups::aggregate::{NO_VALUE, ValueId};
 use rollups::column_block::{BOT_FLAG, ColumnKind};
@@ -9,7 +10,6 @@ use rollups::query::Attribute;
 use sqlx::PgPool;
 
 use super::{ValueDictionary, ValuesById};
-use crate::store::StoreError;
 
 impl ValueDictionary {
     /// The highest id of a text so far.
