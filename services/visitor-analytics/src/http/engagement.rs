@@ -47,8 +47,7 @@ pub(super) async fn report_engagement(
     let known = state
         .store
         .update_engagement(id, report, scope.sites())
-        .await;
-    let known = known?;
+        .await?;
     let (known, moment) = require_found(known, "there is no visit with this id")?;
     if known.confirms_person() {
         let now = state.clock.now();

@@ -156,8 +156,7 @@ pub(super) async fn explain(
     scope: SiteScope,
     Path(id): Path<Uuid>,
 ) -> Result<Json<ExplanationResponse>, Problem> {
-    let facts = state.store.explain_visit(id, scope.sites()).await;
-    let facts = facts?;
+    let facts = state.store.explain_visit(id, scope.sites()).await?;
     let facts = require_found(facts, "there is no visit with this id")?;
     let import = state
         .store

@@ -72,8 +72,7 @@ pub(super) async fn list(
     Query(parameters): Query<GoalListParams>,
 ) -> Result<axum::Json<GoalPage>, Problem> {
     let site = scope.resolve_site(parameters.site.as_deref())?;
-    let found = state.store.goals(site.as_deref()).await;
-    let found = found?;
+    let found = state.store.goals(site.as_deref()).await?;
     Ok(axum::Json(GoalPage {
         data: found.into_iter().map(to_response).collect(),
         next_cursor: None,
@@ -127,8 +126,7 @@ pub(super) async fn remove(
     _: AllSites,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
-    let removed = state.store.remove_goal(id).await;
-    let removed = removed?;
+    let removed = state.store.remove_goal(id).await?;
     let missing = || Problem::not_found("there is no goal with this id");
     removed
         .then_some(StatusCode::NO_CONTENT)

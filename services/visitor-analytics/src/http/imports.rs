@@ -166,8 +166,7 @@ pub(super) async fn list(
     let found = state
         .store
         .imports(site.as_deref(), before.transpose()?, limit);
-    let found = found.await;
-    let mut found = found?;
+    let mut found = found.await?;
     let limit = usize::try_from(limit).unwrap_or_default();
     let more = found.len() > limit;
     found.truncate(limit);
@@ -251,8 +250,7 @@ async fn find_import(
     scope: &SiteScope,
     id: Uuid,
 ) -> Result<store::Import, Problem> {
-    let found = state.store.import(id, scope.sites()).await;
-    let found = found?;
+    let found = state.store.import(id, scope.sites()).await?;
     site_scope::require_found(found, "there is no import with this id")
 }
 

@@ -50,8 +50,7 @@ pub(super) async fn list(
     // Segments belong to no site, so tokens with any site scope may read them.
     _: SiteScope,
 ) -> Result<axum::Json<SegmentPage>, Problem> {
-    let found = state.store.segments().await;
-    let found = found?;
+    let found = state.store.segments().await?;
     Ok(axum::Json(SegmentPage {
         data: found.into_iter().map(to_response).collect(),
         next_cursor: None,
@@ -129,8 +128,7 @@ pub(super) async fn remove(
     _: AllSites,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
-    let removed = state.store.remove_segment(id).await;
-    let removed = removed?;
+    let removed = state.store.remove_segment(id).await?;
     let missing = || Problem::not_found("there is no segment with this id");
     removed
         .then_some(StatusCode::NO_CONTENT)

@@ -158,8 +158,7 @@ pub(super) async fn one(
     scope: SiteScope,
     Path(id): Path<Uuid>,
 ) -> Result<Json<SessionJourneyResponse>, Problem> {
-    let found = state.store.session(id, scope.sites()).await;
-    let found = found?;
+    let found = state.store.session(id, scope.sites()).await?;
     let found = site_scope::require_found(found, "there is no session with this id")?;
     let journey = state.store.journey(&found).await?;
     Ok(Json(SessionJourneyResponse {

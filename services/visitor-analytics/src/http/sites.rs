@@ -89,11 +89,10 @@ pub(super) async fn list(
             )
         })
     });
-    let found = state
+    let mut found = state
         .store
         .sites(scope.sites(), after.transpose()?.as_deref(), limit)
-        .await;
-    let mut found = found?;
+        .await?;
     let limit = usize::try_from(limit).unwrap_or_default();
     let more = found.len() > limit;
     found.truncate(limit);

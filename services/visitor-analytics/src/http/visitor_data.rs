@@ -152,8 +152,7 @@ pub(super) async fn data(
         id: &id,
         site: site.as_deref(),
     };
-    let page = reader.read_page(place, limit).await;
-    let page = page?;
+    let page = reader.read_page(place, limit).await?;
     if begins && page.sessions.len() + page.visits.len() + page.events.len() == 0 {
         return Err(visitor_not_found());
     }

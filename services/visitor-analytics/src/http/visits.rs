@@ -57,7 +57,6 @@ pub(super) async fn one(
     scope: SiteScope,
     Path(id): Path<Uuid>,
 ) -> Result<Json<Visit>, Problem> {
-    let visit = state.store.visit(id, scope.sites()).await;
-    let visit = visit?;
+    let visit = state.store.visit(id, scope.sites()).await?;
     require_found(visit, "there is no visit with this id").map(Json)
 }

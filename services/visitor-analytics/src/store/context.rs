@@ -9,8 +9,7 @@ use super::cache_age::TextIdCache;
 use super::dimension::DimensionCache;
 use super::partition::PartitionCache;
 use super::record::WriterLease;
-use super::report::{DayAggregateCache, ResultCache};
-use super::rollup::DirtyDays;
+use super::rollup::{DirtyDays, Rollups};
 use super::salt::SaltCache;
 use super::site::SiteIdCache;
 use crate::domain::enriched_visit::{EnrichedVisit, LocationStatus};
@@ -31,10 +30,7 @@ pub struct Store {
     pub(super) site_ids: SiteIdCache,
     pub(super) salts: SaltCache,
     pub(super) partitions: PartitionCache,
-    pub(super) day_aggregates: DayAggregateCache,
-    pub(super) results: ResultCache,
-    /// Ids of the texts in `rollup_value`.
-    pub(super) text_ids: TextIdCache,
+    pub rollups: Rollups,
     pub(super) wakeups: Arc<WorkerWakeups>,
 }
 
@@ -52,8 +48,13 @@ impl Store {
     /// take longer than a request's.
     #[must_use]
     pub fn for_background(&self) -> Self {
+        let pool = chassis::database::background_pool(&self.pool, BACKGROUND_CONNECTIONS);
         Self {
-            pool: chassis::database::background_pool(&self.pool, BACKGROUND_CONNECTIONS),
+            rollups: Rollups {
+                pool: pool.clone(),
+                ..self.rollups.clone()
+            },
+            pool,
             ..self.clone()
         }
     }
@@ -65,15 +66,16 @@ impl Store {
             writer_lease: Arc::new(Mutex::new(WriterLease::new(
                 chassis::database::key_lookup_options(&pool),
             ))),
+            rollups: Rollups {
+                pool: pool.clone(),
+                text_ids: TextIdCache::new(MAX_CACHED_VALUE_IDS),
+            },
             pool,
             dimensions: DimensionCache::new(),
             dirty_days: DirtyDays::default(),
             site_ids: SiteIdCache::new(),
             salts: SaltCache::default(),
             partitions: PartitionCache::default(),
-            day_aggregates: DayAggregateCache::new(),
-            results: ResultCache::new(),
-            text_ids: TextIdCache::new(MAX_CACHED_VALUE_IDS),
             wakeups: Arc::default(),
         }
     }

@@ -1,5 +1,7 @@
 //! Events: recording, lists, counts and expiry.
 
+mod step_event;
+
 use std::collections::{HashMap, HashSet};
 
 use chassis::database::StoreError;

@@ -3,12 +3,14 @@
 mod id_cache;
 mod ignore_rules;
 mod new_site_limit;
+mod report_site;
 mod settings;
 
 use std::collections::{BTreeSet, HashMap};
 
 pub(super) use id_cache::SiteIdCache;
 pub use new_site_limit::NewSiteCount;
+pub use report_site::ReportSite;
 pub use settings::{Site, SiteUpdateOutcome};
 
 use chassis::database::StoreError;

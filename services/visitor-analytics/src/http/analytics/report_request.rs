@@ -13,11 +13,12 @@ use rollups::pattern::WildcardPattern;
 use rollups::query::ReportPeriod;
 use utoipa::IntoParams;
 
+use crate::app::reports::ReportQuery;
 use crate::domain::goal::GoalTarget;
 use crate::http::filter_params::split_params;
 use crate::http::query_params::{self, invalid_param, parse_site};
 use crate::http::site_scope::ScopedPairs;
-use crate::store::{BoundedResult, Goal, ReportQuery, ReportSite, Store};
+use crate::store::{Goal, ReportSite, Store};
 
 const DEFAULT_PERIOD_DAYS: u64 = 7;
 /// Ten years.
@@ -155,10 +156,12 @@ impl ReportRequest {
                 GoalMatcher::Page(WildcardPattern::parse(&page).map_err(|_| invalid_goal())?)
             }
             GoalTarget::Event(kind) => {
-                let happened = store.goal_event_times(&self.query, &kind).await;
+                let happened = store
+                    .goal_event_times(self.query.site.id, &self.query.period, &kind)
+                    .await;
                 match happened? {
-                    BoundedResult::Complete(happened) => GoalMatcher::Event(Arc::new(happened)),
-                    BoundedResult::LimitExceeded => return Err(too_many_visits()),
+                    Some(happened) => GoalMatcher::Event(Arc::new(happened)),
+                    None => return Err(too_many_visits()),
                 }
             }
         };
@@ -186,8 +189,7 @@ impl ReportRequest {
 
 pub(super) async fn find_site(store: &Store, name: Option<String>) -> Result<ReportSite, Problem> {
     let name = name.as_deref().map(parse_site).transpose()?;
-    let found = store.report_site(name.as_deref()).await;
-    let found = found?;
+    let found = store.report_site(name.as_deref()).await?;
     found.ok_or_else(|| match name {
         Some(_) => Problem::not_found("there is no such site").field("site"),
         None => invalid_param(

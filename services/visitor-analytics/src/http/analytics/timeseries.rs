@@ -83,15 +83,14 @@ pub(crate) async fn timeseries(
     )
     .await?;
     let (name, interval) = parse_interval(&report)?;
-    let series = state.store.series(&report.query, interval).await;
-    let series = series?;
+    let series = state.reports.series(&report.query, interval).await?;
     let mut data: Vec<TimeseriesPoint> = series
         .value
         .iter()
         .map(|bucket| to_point(bucket, &report))
         .collect();
     if let Some((goal, goal_query)) = report.goal_query(&state.store).await? {
-        let reached = state.store.series(&goal_query, interval).await;
+        let reached = state.reports.series(&goal_query, interval).await;
         let reached = reached?.value;
         for (part, bucket) in data.iter_mut().zip(reached) {
             let sessions = select_metrics(report.is_bot, bucket.metrics).sessions;

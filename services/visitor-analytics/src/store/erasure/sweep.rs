@@ -36,7 +36,7 @@ impl Store {
         }
         if !texts.is_empty() {
             removed += rollup_texts::sweep(&self.pool, &texts, now).await?;
-            self.text_ids.clear();
+            self.rollups.text_ids.clear();
         }
         Ok((removed, more))
     }

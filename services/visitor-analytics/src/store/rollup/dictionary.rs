@@ -18,7 +18,7 @@ use sqlx::PgPool;
 use super::visit_ids::VisitIds;
 
 /// Maps the ids in visits to the ids of texts. Values are loaded when they first occur.
-pub(in crate::store) struct ValueDictionary {
+pub struct ValueDictionary {
     zone: Tz,
     texts: TextInterner,
     pages: ValuesById,
@@ -72,7 +72,8 @@ impl TextInterner {
 }
 
 impl ValueDictionary {
-    pub(in crate::store) fn new(zone: Tz) -> Self {
+    #[must_use]
+    pub fn new(zone: Tz) -> Self {
         use Dimension::{AsOrganization, City, Country, Region};
         let nothing = |dimension| DimensionValue::new(dimension, NO_VALUE);
         Self {
@@ -92,7 +93,8 @@ impl ValueDictionary {
         }
     }
 
-    pub(in crate::store) fn text(&self, value: ValueId) -> Option<Arc<str>> {
+    #[must_use]
+    pub fn text(&self, value: ValueId) -> Option<Arc<str>> {
         let index = value.checked_sub(1)? as usize;
         self.texts.texts.get(index).cloned()
     }

@@ -121,7 +121,7 @@ impl Store {
             .time_zone
             .filter(|zone| zone.name() != site.time_zone)
         {
-            self.set_time_zone(site.id, zone, now).await?;
+            self.rollups.set_time_zone(site.id, zone, now).await?;
         }
         self.load_saved_site(domain).await
     }
