@@ -31,11 +31,11 @@ impl Store {
             .map(month_of)
             .filter(|month| *month >= FIRST_MONTHLY_PARTITION)
             .collect();
-        for month in self.partitions.missing_months(&months) {
+        for month in self.caches.partitions.missing_months(&months) {
             // Boxed, because otherwise the future of every request would reserve memory for this
             // rare call.
             Box::pin(create_partitions(&self.pool, month)).await?;
-            self.partitions.insert(month);
+            self.caches.partitions.insert(month);
         }
         Ok(())
     }
@@ -43,7 +43,7 @@ impl Store {
     /// Creates the partitions of this month and the next in advance, so that no visit has to wait.
     /// Clears the cache, since somebody may have dropped a partition by hand.
     pub async fn ensure_upcoming_partitions(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
-        self.partitions.clear();
+        self.caches.partitions.clear();
         let next = now.checked_add_months(Months::new(1)).unwrap_or(now);
         self.ensure_partitions([now, next].into_iter()).await
     }

@@ -135,6 +135,7 @@ impl Store {
         let locations: Vec<_> = found.iter().map(|(_, place)| place.as_deref()).collect();
         let mut transaction = self.pool.begin().await?;
         let located = self
+            .caches
             .dimensions
             .location_ids(&mut transaction, &locations)
             .await?;
@@ -173,12 +174,13 @@ impl Store {
         .await?;
         let touched = touched_periods(&mut transaction, visits, now).await?;
         let marked = self
+            .caches
             .dirty_days
             .mark(&mut transaction, touched.into_iter(), now)
             .await?;
         transaction.commit().await?;
-        self.wakeups.outbox.notify_one();
-        self.dirty_days.remember(marked);
+        self.caches.wakeups.outbox.notify_one();
+        self.caches.dirty_days.remember(marked);
         Ok(())
     }
 

@@ -245,11 +245,12 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         let marked = self
+            .caches
             .dirty_days
             .mark(&mut transaction, periods.into_iter(), now);
         let marked = marked.await?;
         transaction.commit().await?;
-        self.dirty_days.remember(marked);
+        self.caches.dirty_days.remember(marked);
         Ok(cut.rows_affected() > 0)
     }
 

@@ -21,7 +21,7 @@ impl Store {
         periods: BTreeSet<SaltPeriod>,
         now: DateTime<Utc>,
     ) -> Result<BTreeMap<SaltPeriod, Salt>, StoreError> {
-        let (salts, missing) = self.salts.look_up(&periods, now);
+        let (salts, missing) = self.caches.salts.look_up(&periods, now);
         if missing.is_empty() {
             return Ok(salts);
         }
@@ -35,15 +35,15 @@ impl Store {
         periods: &BTreeSet<SaltPeriod>,
         now: DateTime<Utc>,
     ) -> Result<BTreeMap<SaltPeriod, Salt>, StoreError> {
-        let _turn = self.salts.create_lock.lock().await;
-        let (mut salts, missing) = self.salts.look_up(periods, now);
+        let _turn = self.caches.salts.create_lock.lock().await;
+        let (mut salts, missing) = self.caches.salts.look_up(periods, now);
         if missing.is_empty() {
             return Ok(salts);
         }
         self.insert_salts(&missing, now).await?;
         for (period, salt) in self.load_salts(&missing).await? {
             salts.insert(period, salt.0.clone());
-            self.salts.insert(period, salt);
+            self.caches.salts.insert(period, salt);
         }
         Ok(salts)
     }

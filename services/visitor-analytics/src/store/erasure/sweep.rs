@@ -32,11 +32,11 @@ impl Store {
         let mut removed = 0;
         if !values.is_empty() {
             removed += dimension_values::sweep(&self.pool, &values, now).await?;
-            self.dimensions.clear();
+            self.caches.dimensions.clear();
         }
         if !texts.is_empty() {
             removed += rollup_texts::sweep(&self.pool, &texts, now).await?;
-            self.rollups.text_ids.clear();
+            self.caches.text_ids.clear();
         }
         Ok((removed, more))
     }

@@ -64,9 +64,13 @@ impl Store {
             from: session.entry.0,
             to: session.exit.0,
         });
-        let marked = self.dirty_days.mark(&mut transaction, periods, now).await?;
+        let marked = self
+            .caches
+            .dirty_days
+            .mark(&mut transaction, periods, now)
+            .await?;
         transaction.commit().await?;
-        self.dirty_days.remember(marked);
+        self.caches.dirty_days.remember(marked);
         Ok(marked_keys.ids.len() as u64)
     }
 
