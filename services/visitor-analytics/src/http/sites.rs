@@ -89,11 +89,10 @@ pub(super) async fn list(
             )
         })
     });
-    let found = state
+    let mut found = state
         .store
         .sites(scope.sites(), after.transpose()?.as_deref(), limit)
-        .await;
-    let mut found = found.map_err(|e| error::from_store(&e))?;
+        .await?;
     let limit = usize::try_from(limit).unwrap_or_default();
     let more = found.len() > limit;
     found.truncate(limit);
@@ -129,10 +128,7 @@ pub(super) async fn add(
         .add_site(&domain, &settings, state.clock.now())
         .await;
     refresh_ignore_rules(&state).await?;
-    Ok((
-        StatusCode::CREATED,
-        update_response(done.map_err(|e| error::from_store(&e))?)?,
-    ))
+    Ok((StatusCode::CREATED, update_response(done?)?))
 }
 
 /// Update a site.
@@ -161,13 +157,13 @@ pub(super) async fn change(
         .update_site(&domain, &settings, state.clock.now())
         .await;
     refresh_ignore_rules(&state).await?;
-    update_response(done.map_err(|e| error::from_store(&e))?)
+    update_response(done?)
 }
 
 /// Applies the settings in this process immediately. Other replicas follow within seconds.
 async fn refresh_ignore_rules(state: &SharedState) -> Result<(), Problem> {
     let refreshed = state.ignore_rules.refresh(&state.store).await;
-    refreshed.map_err(|e| error::from_store(&e))
+    Ok(refreshed?)
 }
 
 fn update_response(done: SiteUpdateOutcome) -> Result<axum::Json<SiteResponse>, Problem> {

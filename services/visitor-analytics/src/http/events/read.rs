@@ -13,7 +13,6 @@ use uuid::Uuid;
 
 use crate::domain::event::validate_event_type;
 use crate::domain::visit::validate_external_id;
-use crate::http::error;
 use crate::http::query_params::{
     decode_cursor, encode_cursor, invalid_param, parse_bot_filter, parse_limit, parse_site,
     parse_timestamp,
@@ -150,7 +149,7 @@ pub(crate) async fn by_type(
         ..parse_query(scope.restrict(pairs)?)?
     };
     let found = state.store.count_events_by_type(&query).await;
-    let found = found.map_err(|e| error::from_store(&e))?.into_iter();
+    let found = found?.into_iter();
     let data = found.map(|of| EventTypeSummary {
         event_type: of.event_type,
         events: of.events,
@@ -251,10 +250,7 @@ pub(crate) async fn user_events(
 }
 
 async fn fetch_page(store: &Store, query: EventQuery) -> Result<Json<EventPage>, Problem> {
-    let mut found = store
-        .events(&query)
-        .await
-        .map_err(|e| error::from_store(&e))?;
+    let mut found = store.events(&query).await?;
     let limit = usize::try_from(query.limit).unwrap_or_default();
     let more = found.len() > limit;
     found.truncate(limit);
