@@ -6,6 +6,7 @@ pub mod app;
 pub mod auth;
 pub mod batch;
 pub mod body;
+pub mod circuit_breaker;
 pub mod database;
 pub mod extract;
 pub mod health;

@@ -1,7 +1,7 @@
 //! Pagination: `?limit=&cursor=` returns `{"data":[…],"next_cursor":…}`.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 const MAX_PAGE_SIZE: u16 = 500;
@@ -45,6 +45,19 @@ impl PageLimit {
     }
 }
 
+/// The query parameters of a list without filters.
+#[derive(Clone, Copy, Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct ListParams {
+    /// Maximum number of items per page: 1 to 500. Default: 50.
+    #[serde(default)]
+    #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
+    pub limit: PageLimit,
+    /// `next_cursor` of the previous page.
+    pub cursor: Option<Uuid>,
+}
+
 /// One page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Page<T> {
@@ -52,6 +65,20 @@ pub struct Page<T> {
     pub data: Vec<T>,
     /// Value of the parameter `cursor` for the next page. Null on the last page.
     pub next_cursor: Option<Uuid>,
+}
+
+impl<T> Page<T> {
+    /// Makes a page of the rows of a query with [`PageLimit::with_lookahead`].
+    pub fn from_rows<R>(
+        mut rows: Vec<R>,
+        limit: PageLimit,
+        id: impl Fn(&R) -> Uuid,
+        item: impl FnMut(R) -> T,
+    ) -> Self {
+        let next_cursor = limit.truncate_page(&mut rows, id);
+        let data = rows.into_iter().map(item).collect();
+        Self { data, next_cursor }
+    }
 }
 
 #[cfg(test)]

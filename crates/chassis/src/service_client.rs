@@ -1,25 +1,33 @@
 //! HTTP client for another service of the system, with a token, the request id, a timeout and a
 //! circuit breaker.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use common::jwt::TokenIssuer;
-use recloser::{AsyncRecloser, Recloser};
 use reqwest::StatusCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use crate::circuit_breaker::{BreakerPolicy, BreakerState, CircuitBreaker};
 use crate::request;
+
+/// Opens when half of the latest calls failed.
+const BREAKER_POLICY: BreakerPolicy = BreakerPolicy {
+    window: 10,
+    max_failures: 5,
+    open_duration: Duration::from_secs(2),
+};
 
 /// Client of another service.
 #[derive(Clone, Debug)]
 pub struct ServiceClient {
     http: reqwest::Client,
     base_url: Url,
-    token_issuer: std::sync::Arc<TokenIssuer>,
+    token_issuer: Arc<TokenIssuer>,
     timeout: Duration,
-    breaker: AsyncRecloser,
+    breaker: Arc<CircuitBreaker<Instant>>,
 }
 
 /// Why a call failed.
@@ -64,18 +72,12 @@ impl ServiceClient {
         issuer: TokenIssuer,
         timeout: Duration,
     ) -> Self {
-        let breaker = Recloser::custom()
-            .error_rate(0.5)
-            .closed_len(10)
-            .half_open_len(2)
-            .open_wait(Duration::from_secs(2))
-            .build();
         Self {
             http,
             base_url,
             token_issuer: issuer.into(),
             timeout,
-            breaker: AsyncRecloser::from(breaker),
+            breaker: Arc::new(CircuitBreaker::new(BREAKER_POLICY)),
         }
     }
 
@@ -86,16 +88,16 @@ impl ServiceClient {
         body: &B,
         idempotency_key: Option<&str>,
     ) -> Result<T, ServiceClientError> {
-        let call = self.send(path, body, idempotency_key);
-        self.breaker
-            .call_with(counts_as_failure, call)
-            .await
-            .map_err(|error| match error {
-                recloser::Error::Inner(error) => error,
-                recloser::Error::Rejected => {
-                    ServiceClientError::Unavailable("the circuit breaker is open".into())
-                }
-            })
+        if let BreakerState::Open(_) = self.breaker.admit(Instant::now()) {
+            let reason = "the circuit breaker is open".into();
+            return Err(ServiceClientError::Unavailable(reason));
+        }
+        let response = self.send(path, body, idempotency_key).await;
+        match &response {
+            Err(error) if counts_as_failure(error) => self.breaker.record_failure(Instant::now()),
+            _ => self.breaker.record_success(),
+        }
+        response
     }
 
     async fn send<B: Serialize, T: DeserializeOwned>(

@@ -1,5 +1,5 @@
-//! Types that services exchange over HTTP (one module per owning service), tokens (JWT) and the
-//! clock.
+//! Types that services exchange over HTTP (one module per owning service), tokens (JWT), the clock
+//! and the special-purpose addresses.
 //!
 //! This crate does not depend on axum or sqlx. It contains only types that at least two services
 //! use.
@@ -9,4 +9,5 @@ pub mod clock;
 pub mod geo;
 pub mod jwt;
 pub mod notification;
+pub mod special_purpose;
 pub mod visitor_analytics;

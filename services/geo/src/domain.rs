@@ -9,7 +9,7 @@ mod freshness;
 mod language;
 mod request_budget;
 
-pub use address::{LocateError, SpecialPurpose, canonical_text, parse_address};
+pub use address::{LocateError, canonical_text, parse_address};
 pub use enrichment::enrich;
 pub use freshness::is_stale;
 pub use language::{Language, UnknownLanguage};

@@ -2,6 +2,7 @@
 
 pub mod acceptance;
 pub mod daily_limiter;
+pub mod guarded_provider;
 pub mod intake;
 pub mod provider_events;
 pub mod queue_signal;

@@ -3,7 +3,6 @@
 pub mod attempt;
 pub mod backoff;
 pub mod channel_address;
-pub mod circuit_breaker;
 pub mod daily_limit;
 pub mod delivery_plan;
 pub mod event_pattern;

@@ -28,12 +28,13 @@ use sqlx::migrate::Migrator;
 
 use crate::app::acceptance::NotificationAcceptor;
 use crate::app::daily_limiter::DailyLimiter;
+use crate::app::guarded_provider::GuardedProvider;
 use crate::app::intake::Intake;
 use crate::app::queue_signal::QueueSignal;
 use crate::app::routing_cache::RoutingCache;
 use crate::app::rule_engine::RuleEngine;
 use crate::app::rule_failures::RuleFailureCounter;
-use crate::app::sender::{ChannelSender, GuardedProvider};
+use crate::app::sender::ChannelSender;
 use crate::app::service_notices::ServiceNotices;
 use crate::clients::log;
 use crate::config::Config;

@@ -7,7 +7,7 @@ use chassis::http_client;
 use common::clock::Clock;
 use secrecy::ExposeSecret as _;
 
-use crate::app::sender::GuardedProvider;
+use crate::app::guarded_provider::GuardedProvider;
 use crate::clients::Provider;
 use crate::clients::discord::DiscordProvider;
 use crate::clients::email::EmailProvider;

@@ -8,14 +8,13 @@ use chassis::health::CheckResult;
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use common::geo::Location;
+use common::special_purpose::SpecialPurpose;
 use tokio::time::Instant;
 
 use crate::clients::maxmind::{WebLookup, WebLookupResult};
 use crate::clients::{DatabaseSet, EmbeddedDatabase, LocalDatabases, MaxMindWebService};
 use crate::domain::areas::GeoPoint;
-use crate::domain::{
-    Language, LocateError, SpecialPurpose, canonical_text, countries, enrich, parse_address,
-};
+use crate::domain::{Language, LocateError, canonical_text, countries, enrich, parse_address};
 
 /// The timeout of the web service for a single address.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(1);

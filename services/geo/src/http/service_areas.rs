@@ -5,10 +5,10 @@ use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
 use chassis::Problem;
 use chassis::extract::{Json, Path, Query};
-use chassis::page::{Page, PageLimit};
+use chassis::page::{ListParams, Page};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::error;
@@ -40,22 +40,10 @@ impl From<ServiceArea> for ServiceAreaResponse {
     }
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ServiceAreaListParams {
-    /// Maximum number of areas to return, 1 to 500. Default: 50.
-    #[serde(default)]
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
-    limit: PageLimit,
-    /// The `next_cursor` of the previous page.
-    cursor: Option<Uuid>,
-}
-
 /// List service areas
 ///
 /// Returns a page of service areas, newest first.
-#[utoipa::path(get, path = "/service-areas", tag = "service areas", params(ServiceAreaListParams),
+#[utoipa::path(get, path = "/service-areas", tag = "service areas", params(ListParams),
     responses(
         (status = 200, body = Page<ServiceAreaResponse>, description = "A page of service areas"),
         (status = 503,
@@ -63,14 +51,14 @@ pub(super) struct ServiceAreaListParams {
     ))]
 pub(super) async fn list(
     State(shared): State<AreasState>,
-    Query(asked): Query<ServiceAreaListParams>,
+    Query(asked): Query<ListParams>,
 ) -> Result<Answer<Page<ServiceAreaResponse>>, Problem> {
     let areas = require_areas(shared)?;
-    let found = areas.list(asked.cursor, asked.limit.with_lookahead()).await;
-    let mut found = found.map_err(|error| error::store_problem(&error))?;
-    let next_cursor = asked.limit.truncate_page(&mut found, |area| area.id);
-    let data = found.into_iter().map(Into::into).collect();
-    Ok(Answer(Page { data, next_cursor }))
+    let limit = asked.limit;
+    let found = areas.list(asked.cursor, limit.with_lookahead()).await;
+    let found = found.map_err(|error| error::store_problem(&error))?;
+    let page = Page::from_rows(found, limit, |area| area.id, ServiceAreaResponse::from);
+    Ok(Answer(page))
 }
 
 /// Create a service area

@@ -3,31 +3,19 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use chassis::circuit_breaker::BreakerState;
 use chassis::panics::catch_panics;
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use sqlx::PgPool;
 
+use super::guarded_provider::GuardedProvider;
 use crate::clients::Provider;
 use crate::domain::attempt::{
     ClaimedDelivery, CompletedAttempt, DeferredDelivery, SendOutcome, SendResult,
     UnknownOutcomePolicy,
 };
-use crate::domain::circuit_breaker::{BreakerState, CircuitBreaker};
 use crate::store::queue;
-
-/// A provider with its circuit breaker.
-pub struct GuardedProvider {
-    pub provider: Arc<dyn Provider>,
-    pub breaker: CircuitBreaker,
-}
-
-impl From<Arc<dyn Provider>> for GuardedProvider {
-    fn from(provider: Arc<dyn Provider>) -> Self {
-        let breaker = CircuitBreaker::default();
-        Self { provider, breaker }
-    }
-}
 
 /// Sends the messages of a channel.
 pub struct ChannelSender {
@@ -45,10 +33,10 @@ impl ChannelSender {
     #[must_use]
     pub fn capacity(&self, on_their_way: usize) -> usize {
         let now = self.clock.now();
-        let doors = || self.providers.iter().map(|asked| asked.breaker.state(now));
-        if doors().any(|door| door == BreakerState::Closed) {
+        let states = || self.providers.iter().map(|guarded| guarded.state(now));
+        if states().any(|state| state == BreakerState::Closed) {
             usize::MAX
-        } else if doors().any(|door| door == BreakerState::HalfOpen) {
+        } else if states().any(|state| state == BreakerState::HalfOpen) {
             1_usize.saturating_sub(on_their_way)
         } else {
             0
@@ -121,14 +109,14 @@ impl ChannelSender {
         let (before, after) = self.providers.split_at(turn);
         let now = self.clock.now();
         let mut soonest: Option<DateTime<Utc>> = None;
-        for GuardedProvider { provider, breaker } in after.iter().chain(before) {
-            if let BreakerState::Open(until) = breaker.admit(now) {
+        for guarded in after.iter().chain(before) {
+            if let BreakerState::Open(until) = guarded.admit(now) {
                 soonest = Some(soonest.map_or(until, |soonest| soonest.min(until)));
                 continue;
             }
-            let answer = provider.send(delivery).await;
-            breaker.record(answer.outcome, self.clock.now());
-            return Ok((&**provider, answer));
+            let answer = guarded.provider.send(delivery).await;
+            guarded.record(answer.outcome, self.clock.now());
+            return Ok((&*guarded.provider, answer));
         }
         Err(soonest.unwrap_or(now))
     }

@@ -3,10 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use wildcard::WildcardPattern;
+
 use super::notify_command::MAX_EVENT_CHARS;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventPattern(String);
+pub struct EventPattern {
+    text: String,
+    pattern: WildcardPattern,
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -17,21 +22,7 @@ pub struct InvalidEventPattern;
 impl EventPattern {
     #[must_use]
     pub fn matches(&self, event: &str) -> bool {
-        let mut parts = self.0.split('*');
-        let first = parts.next().unwrap_or_default();
-        let Some(mut rest) = event.strip_prefix(first) else {
-            return false;
-        };
-        let Some(last) = parts.next_back() else {
-            return rest.is_empty();
-        };
-        for part in parts {
-            let Some(at) = rest.find(part) else {
-                return false;
-            };
-            rest = &rest[at + part.len()..];
-        }
-        rest.ends_with(last)
+        self.pattern.matches(event)
     }
 }
 
@@ -42,14 +33,19 @@ impl FromStr for EventPattern {
         let known =
             |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b':' | b'-' | b'*');
         let good = (1..=MAX_EVENT_CHARS).contains(&text.len()) && text.bytes().all(known);
-        good.then(|| Self(text.to_owned()))
-            .ok_or(InvalidEventPattern)
+        if !good {
+            return Err(InvalidEventPattern);
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            pattern: WildcardPattern::parse(text).map_err(|_| InvalidEventPattern)?,
+        })
     }
 }
 
 impl fmt::Display for EventPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 

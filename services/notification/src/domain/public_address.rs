@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use common::special_purpose::special_purpose;
+
 /// Whether the address belongs to the public internet, according to IANA's registries of
 /// special-purpose addresses.
 #[must_use]
@@ -13,18 +15,9 @@ pub fn is_public_address(address: IpAddr) -> bool {
 }
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
-    let [a, b, c, _] = address.octets();
-    !(a == 0
-        || a >= 224
-        || address.is_private()
-        || address.is_loopback()
-        || address.is_link_local()
-        || address.is_documentation()
-        // Carrier-grade NAT, IETF protocols, 6to4 relays, benchmarks.
-        || (a == 100 && (64..128).contains(&b))
-        || (a == 192 && b == 0 && c == 0)
-        || (a == 192 && b == 88 && c == 99)
-        || (a == 198 && (18..20).contains(&b)))
+    // geo locates the deprecated 6to4 relays, but a request to one has no destination.
+    let is_6to4_relay = address.octets()[..3] == [192, 88, 99];
+    special_purpose(address.into()).is_none() && !is_6to4_relay
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
@@ -38,11 +31,10 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
             is_public_v4(v4(high, low))
         }
-        // IETF protocols, such as Teredo, and documentation.
+        // IETF protocols, such as Teredo.
         [0x2001, second, ..] if second < 0x200 => false,
-        [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => false,
         // The only block of global unicast addresses that IANA allocates.
-        [first, ..] => first & 0xe000 == 0x2000,
+        [first, ..] => first & 0xe000 == 0x2000 && special_purpose(address.into()).is_none(),
     }
 }
 

@@ -4,27 +4,15 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::Problem;
 use chassis::extract::{Json, Query};
-use chassis::page::{Page, PageLimit};
+use chassis::page::{ListParams, Page};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::error;
 use super::state::AppState;
 use crate::store::dead_letter;
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(super) struct DeadLetterListParams {
-    /// Maximum number of items per page: 1 to 500. Default: 50.
-    #[serde(default)]
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
-    limit: PageLimit,
-    /// `next_cursor` of the previous page.
-    cursor: Option<Uuid>,
-}
 
 /// A delivery that failed for good, or whose outcome is unknown.
 #[derive(Debug, Serialize, ToSchema)]
@@ -55,7 +43,7 @@ pub(super) struct DeadLetterResponse {
 /// List dead letters.
 ///
 /// Newest first. `POST /notifications/{id}/retry` or `POST /dead-letters/retry` sends them again.
-#[utoipa::path(get, path = "/dead-letters", tag = "notifications", params(DeadLetterListParams),
+#[utoipa::path(get, path = "/dead-letters", tag = "notifications", params(ListParams),
     responses(
         (status = 200, body = Page<DeadLetterResponse>, description = "A page of dead letters",
             example = json!({"data": [{"id": "019ab3a0-6c00-7000-8000-000000000002",
@@ -69,13 +57,12 @@ pub(super) struct DeadLetterResponse {
     ))]
 pub(super) async fn list(
     State(shared): State<AppState>,
-    Query(asked): Query<DeadLetterListParams>,
+    Query(asked): Query<ListParams>,
 ) -> Result<axum::Json<Page<DeadLetterResponse>>, Problem> {
     let limit = asked.limit;
-    let mut rows = dead_letter::list(&shared.pool, asked.cursor, limit.with_lookahead()).await?;
-    let next_cursor = limit.truncate_page(&mut rows, |row| row.id);
-    let data = rows.into_iter().map(DeadLetterResponse::from).collect();
-    Ok(axum::Json(Page { data, next_cursor }))
+    let rows = dead_letter::list(&shared.pool, asked.cursor, limit.with_lookahead()).await?;
+    let page = Page::from_rows(rows, limit, |row| row.id, DeadLetterResponse::from);
+    Ok(axum::Json(page))
 }
 
 const MAX_REQUEUED_PER_REQUEST: i64 = 10_000;

@@ -4,28 +4,16 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::Problem;
 use chassis::extract::{Json, Path, Query};
-use chassis::page::{Page, PageLimit};
+use chassis::page::{ListParams, Page};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::error;
 use super::state::AppState;
 use crate::domain::recipient::{Recipient, RecipientSpec};
 use crate::store::recipient::{self, UpsertOutcome};
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RecipientListParams {
-    /// Maximum number of items per page: 1 to 500. Default: 50.
-    #[serde(default)]
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
-    limit: PageLimit,
-    /// `next_cursor` of the previous page.
-    cursor: Option<Uuid>,
-}
 
 /// A stored recipient.
 #[derive(Debug, Serialize, ToSchema)]
@@ -63,20 +51,19 @@ fn upsert_response(kept: UpsertOutcome) -> Result<axum::Json<RecipientResponse>,
 /// List recipients.
 ///
 /// Newest first.
-#[utoipa::path(get, path = "/recipients", tag = "recipients", params(RecipientListParams),
+#[utoipa::path(get, path = "/recipients", tag = "recipients", params(ListParams),
     responses(
         (status = 200, body = Page<RecipientResponse>, description = "A page of recipients"),
         (status = 400, description = "`QUERY_INVALID`"),
     ))]
 pub(super) async fn list(
     State(shared): State<AppState>,
-    Query(asked): Query<RecipientListParams>,
+    Query(asked): Query<ListParams>,
 ) -> Result<axum::Json<Page<RecipientResponse>>, Problem> {
-    let mut rows =
-        recipient::list(&shared.pool, asked.cursor, asked.limit.with_lookahead()).await?;
-    let next_cursor = asked.limit.truncate_page(&mut rows, |row| row.id);
-    let data = rows.into_iter().map(RecipientResponse::from).collect();
-    Ok(axum::Json(Page { data, next_cursor }))
+    let limit = asked.limit;
+    let rows = recipient::list(&shared.pool, asked.cursor, limit.with_lookahead()).await?;
+    let page = Page::from_rows(rows, limit, |row| row.id, RecipientResponse::from);
+    Ok(axum::Json(page))
 }
 
 /// Create a recipient.

@@ -4,10 +4,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::Problem;
 use chassis::extract::{Json, Path, Query};
-use chassis::page::{Page, PageLimit};
+use chassis::page::{ListParams, Page};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::error;
@@ -15,18 +15,6 @@ use super::state::AppState;
 use crate::domain::routing_table::UnusableRule;
 use crate::domain::rule::RuleSpec;
 use crate::store::rule;
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RuleListParams {
-    /// Maximum number of items per page: 1 to 500. Default: 50.
-    #[serde(default)]
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
-    limit: PageLimit,
-    /// `next_cursor` of the previous page.
-    cursor: Option<Uuid>,
-}
 
 /// A stored rule.
 #[derive(Debug, Serialize, ToSchema)]
@@ -63,23 +51,20 @@ impl From<rule::RuleRow> for RuleResponse {
 ///
 /// Newest first. Rules are evaluated in the order of their creation. A recipient gets a
 /// notification once, from the first matching rule that names the recipient.
-#[utoipa::path(get, path = "/rules", tag = "rules", params(RuleListParams),
+#[utoipa::path(get, path = "/rules", tag = "rules", params(ListParams),
     responses(
         (status = 200, body = Page<RuleResponse>, description = "A page of rules"),
         (status = 400, description = "`QUERY_INVALID`"),
     ))]
 pub(super) async fn list(
     State(shared): State<AppState>,
-    Query(asked): Query<RuleListParams>,
+    Query(asked): Query<ListParams>,
 ) -> Result<axum::Json<Page<RuleResponse>>, Problem> {
-    let mut rows = rule::list(&shared.pool, asked.cursor, asked.limit.with_lookahead()).await?;
-    let next_cursor = asked.limit.truncate_page(&mut rows, |row| row.id);
-    let unfollowed = shared.routing_cache.unusable_rules();
-    let data = rows
-        .into_iter()
-        .map(|row| rule_response(row, &unfollowed))
-        .collect();
-    Ok(axum::Json(Page { data, next_cursor }))
+    let limit = asked.limit;
+    let rows = rule::list(&shared.pool, asked.cursor, limit.with_lookahead()).await?;
+    let unusable = shared.routing_cache.unusable_rules();
+    let item = |row| rule_response(row, &unusable);
+    Ok(axum::Json(Page::from_rows(rows, limit, |row| row.id, item)))
 }
 
 /// Create a rule.

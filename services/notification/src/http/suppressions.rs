@@ -4,10 +4,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::Problem;
 use chassis::extract::{Json, Path, Query};
-use chassis::page::{Page, PageLimit};
+use chassis::page::{ListParams, Page};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::error;
@@ -16,18 +16,6 @@ use crate::domain::channel_address::ChannelAddress;
 use crate::store::suppression::{self, SuppressionRow};
 
 const MAX_REASON_CHARS: usize = 200;
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(super) struct SuppressionListParams {
-    /// Maximum number of items per page: 1 to 500. Default: 50.
-    #[serde(default)]
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
-    limit: PageLimit,
-    /// `next_cursor` of the previous page.
-    cursor: Option<Uuid>,
-}
 
 /// An address to suppress.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -68,20 +56,19 @@ impl From<SuppressionRow> for SuppressionResponse {
 /// List suppressions.
 ///
 /// Newest first.
-#[utoipa::path(get, path = "/suppressions", tag = "suppressions", params(SuppressionListParams),
+#[utoipa::path(get, path = "/suppressions", tag = "suppressions", params(ListParams),
     responses(
         (status = 200, body = Page<SuppressionResponse>, description = "A page of suppressions"),
         (status = 400, description = "`QUERY_INVALID`"),
     ))]
 pub(super) async fn list(
     State(shared): State<AppState>,
-    Query(asked): Query<SuppressionListParams>,
+    Query(asked): Query<ListParams>,
 ) -> Result<axum::Json<Page<SuppressionResponse>>, Problem> {
-    let mut rows =
-        suppression::list(&shared.pool, asked.cursor, asked.limit.with_lookahead()).await?;
-    let next_cursor = asked.limit.truncate_page(&mut rows, |row| row.id);
-    let data = rows.into_iter().map(SuppressionResponse::from).collect();
-    Ok(axum::Json(Page { data, next_cursor }))
+    let limit = asked.limit;
+    let rows = suppression::list(&shared.pool, asked.cursor, limit.with_lookahead()).await?;
+    let page = Page::from_rows(rows, limit, |row| row.id, SuppressionResponse::from);
+    Ok(axum::Json(page))
 }
 
 /// Suppress an address.

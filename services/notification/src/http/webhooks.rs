@@ -4,10 +4,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use chassis::Problem;
 use chassis::extract::{Json, Path, Query};
-use chassis::page::{Page, PageLimit};
+use chassis::page::{ListParams, Page};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::error;
@@ -17,18 +17,6 @@ use crate::domain::channel_address::is_http_url;
 use crate::store::endpoint::{self, EndpointKind, EndpointRow};
 
 const MAX_URL_BYTES: usize = 2_000;
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WebhookListParams {
-    /// Maximum number of items per page: 1 to 500. Default: 50.
-    #[serde(default)]
-    #[param(value_type = Option<u16>, minimum = 1, maximum = 500)]
-    limit: PageLimit,
-    /// `next_cursor` of the previous page.
-    cursor: Option<Uuid>,
-}
 
 /// Settings of a webhook.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -102,23 +90,19 @@ fn seal_secret(shared: &AppState, id: Uuid, secret: &str) -> Result<String, Prob
 /// List webhooks.
 ///
 /// Newest first, without their secrets.
-#[utoipa::path(get, path = "/webhooks", tag = "channels", params(WebhookListParams),
+#[utoipa::path(get, path = "/webhooks", tag = "channels", params(ListParams),
     responses(
         (status = 200, body = Page<WebhookResponse>, description = "A page of webhooks"),
         (status = 400, description = "`QUERY_INVALID`"),
     ))]
 pub(super) async fn list(
     State(shared): State<AppState>,
-    Query(asked): Query<WebhookListParams>,
+    Query(asked): Query<ListParams>,
 ) -> Result<axum::Json<Page<WebhookResponse>>, Problem> {
-    let mut rows =
-        endpoint::list_webhooks(&shared.pool, asked.cursor, asked.limit.with_lookahead()).await?;
-    let next_cursor = asked.limit.truncate_page(&mut rows, |row| row.id);
-    let data = rows
-        .into_iter()
-        .map(|row| WebhookResponse::new(row, None))
-        .collect();
-    Ok(axum::Json(Page { data, next_cursor }))
+    let limit = asked.limit;
+    let rows = endpoint::list_webhooks(&shared.pool, asked.cursor, limit.with_lookahead()).await?;
+    let item = |row| WebhookResponse::new(row, None);
+    Ok(axum::Json(Page::from_rows(rows, limit, |row| row.id, item)))
 }
 
 /// Create a webhook.

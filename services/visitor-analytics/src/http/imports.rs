@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::error;
-use super::query_params::{check_limit, invalid_param};
+use super::query_params::{check_limit, invalid_param, parse_cursor, truncate_page};
 use super::site_scope::{self, SiteScope};
 use super::state::SharedState;
 use crate::app::import::{FileImporter, ImportError, ImportRequest};
@@ -153,27 +153,15 @@ pub(super) async fn list(
     Query(parameters): Query<ImportListParams>,
 ) -> Result<Json<ImportPage>, Problem> {
     let limit = check_limit(parameters.limit)?;
-    let before = parameters.cursor.map(|text| {
-        let id = text.parse::<Uuid>().ok();
-        id.ok_or_else(|| {
-            invalid_param(
-                "cursor",
-                "not a cursor of this list; send `next_cursor` of the previous page",
-            )
-        })
-    });
+    let before = parse_cursor(parameters.cursor.as_deref(), |text| {
+        text.parse::<Uuid>().ok()
+    })?;
     let site = scope.resolve_site(parameters.site.as_deref())?;
-    let found = state
-        .store
-        .imports(site.as_deref(), before.transpose()?, limit);
-    let mut found = found.await?;
-    let limit = usize::try_from(limit).unwrap_or_default();
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let last = found.last().filter(|_| more);
+    let found = state.store.imports(site.as_deref(), before, limit).await;
+    let mut found = found?;
     let now = state.clock.now();
     Ok(Json(ImportPage {
-        next_cursor: last.map(|import| import.id.to_string()),
+        next_cursor: truncate_page(&mut found, limit, |import| import.id.to_string()),
         data: found
             .into_iter()
             .map(|import| to_response(import, now))

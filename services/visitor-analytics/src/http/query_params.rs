@@ -9,6 +9,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use chassis::Problem;
 use chrono::{DateTime, Datelike as _, Utc};
 use chrono_tz::Tz;
+use serde::Deserialize;
+use utoipa::IntoParams;
 use uuid::Uuid;
 
 use crate::domain::visit::normalize_domain;
@@ -18,6 +20,18 @@ use crate::store::BotFilter;
 const SUPPORTED_YEARS: RangeInclusive<i32> = 1..=9_999;
 const DEFAULT_PAGE_LIMIT: i64 = 50;
 const MAX_PAGE_LIMIT: i64 = 1_000;
+
+/// The query parameters of a page. Unlike `chassis::page::ListParams`, pages have up to 1,000
+/// items, and the text of a cursor is opaque.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListParams {
+    /// Maximum number of items per page: 1 to 1,000. Default: 50.
+    pub(super) limit: Option<i64>,
+    /// `next_cursor` of the previous page.
+    pub(super) cursor: Option<String>,
+}
 
 /// Unparsed query parameters.
 pub(super) type QueryPairs = Vec<(String, String)>;
@@ -67,6 +81,33 @@ pub(super) fn check_limit(limit: Option<i64>) -> Result<i64, Problem> {
     let is_within = (1..=MAX_PAGE_LIMIT).contains(&limit);
     let refuse = || invalid_param("limit", "`limit` must be between 1 and 1000");
     is_within.then_some(limit).ok_or_else(refuse)
+}
+
+/// Truncates the rows of a query, which reads one more than `limit`. Returns the cursor of the next
+/// page, if there is one.
+pub(super) fn truncate_page<T, C>(
+    rows: &mut Vec<T>,
+    limit: i64,
+    cursor: impl Fn(&T) -> C,
+) -> Option<C> {
+    let limit = usize::try_from(limit).unwrap_or_default();
+    let has_more = rows.len() > limit;
+    rows.truncate(limit);
+    rows.last().filter(|_| has_more).map(cursor)
+}
+
+/// Parses the parameter `cursor`, if it is given.
+pub(super) fn parse_cursor<C>(
+    text: Option<&str>,
+    decode: impl Fn(&str) -> Option<C>,
+) -> Result<Option<C>, Problem> {
+    let refuse = || {
+        invalid_param(
+            "cursor",
+            "not a cursor of this list; send `next_cursor` of the previous page",
+        )
+    };
+    text.map(|text| decode(text).ok_or_else(refuse)).transpose()
 }
 
 pub(super) fn parse_timestamp(name: &str, text: &str) -> Result<DateTime<Utc>, Problem> {

@@ -10,10 +10,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::query_params::{QueryPairs, encode_cursor};
+use super::query_params::{ListParams, QueryPairs, encode_cursor, truncate_page};
 use super::site_scope::{self, SiteScope};
 use super::state::SharedState;
-use super::visit_query::{VisitListParams, parse_visit_query};
+use super::visit_query::{VisitFilterParams, parse_visit_query};
 use crate::store::{PathStep, SessionDetails};
 
 /// A page of sessions.
@@ -124,7 +124,7 @@ pub(super) struct JourneyStep {
 /// List sessions.
 ///
 /// Newest first. Filters match the first visit of a session.
-#[utoipa::path(get, path = "/sessions", tag = "sessions", params(VisitListParams),
+#[utoipa::path(get, path = "/sessions", tag = "sessions", params(VisitFilterParams, ListParams),
     responses(
         (status = 200, body = SessionPage, description = "A page of sessions"),
         (status = 400, description = "A parameter is invalid; `field` names it"),
@@ -136,12 +136,10 @@ pub(super) async fn list(
 ) -> Result<Json<SessionPage>, Problem> {
     let query = parse_visit_query(&state.store, scope.restrict(pairs)?).await?;
     let mut found = state.store.sessions(&query).await?;
-    let limit = usize::try_from(query.limit).unwrap_or_default();
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let last = found.last().filter(|_| more);
     Ok(Json(SessionPage {
-        next_cursor: last.map(|session| encode_cursor(session.period.0, session.entry.id)),
+        next_cursor: truncate_page(&mut found, query.limit, |session| {
+            encode_cursor(session.period.0, session.entry.id)
+        }),
         data: found.into_iter().map(SessionResponse::from).collect(),
     }))
 }

@@ -7,26 +7,16 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use chassis::Problem;
 use chassis::extract::{Json, Path, Query};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::error;
-use super::query_params::{check_limit, invalid_param, parse_site};
+use super::query_params::{ListParams, check_limit, parse_cursor, parse_site, truncate_page};
 use super::site_scope::{AllSites, SiteScope};
 use super::state::SharedState;
 use crate::domain::site::{SiteSettings, SubmittedSite, SubmittedSiteSettings};
 use crate::domain::visit;
 use crate::store::{Site, SiteUpdateOutcome};
-
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct SiteListParams {
-    /// Maximum number of items per page: 1 to 1,000. Default: 50.
-    limit: Option<i64>,
-    /// `next_cursor` of the previous page.
-    cursor: Option<String>,
-}
 
 /// A page of sites.
 #[derive(Debug, Serialize, ToSchema)]
@@ -65,7 +55,7 @@ pub(super) struct SiteResponse {
 /// List sites.
 ///
 /// Includes sites that were created by their first visit.
-#[utoipa::path(get, path = "/sites", tag = "sites", params(SiteListParams),
+#[utoipa::path(get, path = "/sites", tag = "sites", params(ListParams),
     responses(
         (status = 200, body = SitePage, description = "A page of sites"),
         (status = 400, description = "A parameter is invalid; `field` names it"),
@@ -73,32 +63,20 @@ pub(super) struct SiteResponse {
 pub(super) async fn list(
     State(state): State<SharedState>,
     scope: SiteScope,
-    Query(parameters): Query<SiteListParams>,
+    Query(parameters): Query<ListParams>,
 ) -> Result<axum::Json<SitePage>, Problem> {
     let limit = check_limit(parameters.limit)?;
-    let after = parameters.cursor.map(|cursor| {
-        let text = BASE64
-            .decode(cursor)
-            .ok()
-            .and_then(|bytes| String::from_utf8(bytes).ok());
-        let text = text.filter(|text| !text.contains('\0'));
-        text.ok_or_else(|| {
-            invalid_param(
-                "cursor",
-                "not a cursor of this list; send `next_cursor` of the previous page",
-            )
-        })
-    });
-    let mut found = state
+    let after = parse_cursor(parameters.cursor.as_deref(), |cursor| {
+        let text = String::from_utf8(BASE64.decode(cursor).ok()?).ok()?;
+        Some(text).filter(|text| !text.contains('\0'))
+    })?;
+    let found = state
         .store
-        .sites(scope.sites(), after.transpose()?.as_deref(), limit)
-        .await?;
-    let limit = usize::try_from(limit).unwrap_or_default();
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let last = found.last().filter(|_| more);
+        .sites(scope.sites(), after.as_deref(), limit)
+        .await;
+    let mut found = found?;
     Ok(axum::Json(SitePage {
-        next_cursor: last.map(|site| BASE64.encode(&site.domain)),
+        next_cursor: truncate_page(&mut found, limit, |site| BASE64.encode(&site.domain)),
         data: found.into_iter().map(to_response).collect(),
     }))
 }

@@ -9,8 +9,8 @@ use utoipa::IntoParams;
 
 use super::filter_params::split_params;
 use super::query_params::{
-    decode_cursor, invalid_param, parse_limit, parse_site, parse_timestamp, take_bot_filter,
-    take_time_zone,
+    decode_cursor, invalid_param, parse_cursor, parse_limit, parse_site, parse_timestamp,
+    take_bot_filter, take_time_zone,
 };
 use super::site_scope::ScopedPairs;
 use crate::store::{Store, VisitQuery};
@@ -18,7 +18,7 @@ use crate::store::{Store, VisitQuery};
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "documentation only; `parse_visit_query` parses")]
-pub(super) struct VisitListParams {
+pub(super) struct VisitFilterParams {
     /// Only visits of this site. Required if the token is limited to several sites.
     site: Option<String>,
     /// Only items at or after this time (RFC 3339).
@@ -36,10 +36,6 @@ pub(super) struct VisitListParams {
     filters: Option<BTreeMap<String, String>>,
     /// Name or id of a segment. Its filters apply in addition.
     segment: Option<String>,
-    /// Maximum number of items per page: 1 to 1,000. Default: 50.
-    limit: Option<i64>,
-    /// `next_cursor` of the previous page.
-    cursor: Option<String>,
 }
 
 #[derive(Debug, utoipa::ToSchema)]
@@ -68,14 +64,7 @@ pub(super) async fn parse_visit_query(
     {
         return Err(invalid_param("from", "`from` must not be later than `to`"));
     }
-    let after = rest.get("cursor").map(|text| {
-        decode_cursor(text).ok_or_else(|| {
-            invalid_param(
-                "cursor",
-                "not a cursor of this list; send `next_cursor` of the previous page",
-            )
-        })
-    });
+    let after = parse_cursor(rest.get("cursor").map(String::as_str), decode_cursor)?;
     let zone = take_time_zone(&mut rest)?;
     let site = rest.get("site").map(|name| parse_site(name));
     Ok(VisitQuery {
@@ -83,7 +72,7 @@ pub(super) async fn parse_visit_query(
         from,
         to,
         bots: take_bot_filter(&mut rest)?,
-        after: after.transpose()?,
+        after,
         limit,
         filters,
         zone: zone.unwrap_or(Tz::UTC),

@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::events::read::{EventResponse, to_response};
-use super::query_params::{check_limit, decode_cursor, encode_cursor, invalid_param};
+use super::query_params::{check_limit, decode_cursor, encode_cursor, parse_cursor, truncate_page};
 use super::site_scope::SiteScope;
 use super::state::{AppState, SharedState};
 use super::visitor_params::{parse_path_id, visitor_not_found};
@@ -135,17 +135,7 @@ pub(super) async fn data(
     let id = parse_path_id(id, "id")?;
     let site = scope.resolve_site(parameters.site.as_deref())?;
     let limit = check_limit(parameters.limit)?;
-    let place = parameters.cursor.as_deref().map_or_else(
-        || Ok(PageStart::default()),
-        |text| {
-            PageStart::decode(text).ok_or_else(|| {
-                invalid_param(
-                    "cursor",
-                    "not a cursor of this list; send `next_cursor` of the previous page",
-                )
-            })
-        },
-    )?;
+    let place = parse_cursor(parameters.cursor.as_deref(), PageStart::decode)?.unwrap_or_default();
     let begins = place.after.is_none() && place.section == DataSection::Sessions;
     let reader = VisitorDataReader {
         state: &state,
@@ -337,11 +327,9 @@ impl VisitorDataReader<'_> {
 
 /// Truncates `rows` to `room`. Returns the key of the last remaining row if rows were removed.
 fn truncate_rows<T, K>(rows: &mut Vec<T>, room: &mut i64, key: impl Fn(&T) -> K) -> Option<K> {
-    let most = usize::try_from(*room).unwrap_or_default();
-    let is_more = rows.len() > most;
-    rows.truncate(most);
+    let last = truncate_page(rows, *room, key);
     *room -= i64::try_from(rows.len()).unwrap_or_default();
-    rows.last().filter(|_| is_more).map(key)
+    last
 }
 
 impl From<VisitorSession> for VisitorSessionItem {

@@ -9,10 +9,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::query_params::{QueryPairs, encode_cursor};
+use super::query_params::{ListParams, QueryPairs, encode_cursor};
 use super::site_scope::{SiteScope, require_found};
 use super::state::SharedState;
-use super::visit_query::{VisitListParams, parse_visit_query};
+use super::visit_query::{VisitFilterParams, parse_visit_query};
 
 /// A page of visits.
 #[derive(Debug, Serialize, ToSchema)]
@@ -26,7 +26,7 @@ pub(super) struct VisitPage {
 /// List visits.
 ///
 /// Newest first, by `timestamp`.
-#[utoipa::path(get, path = "/visits", tag = "visits", params(VisitListParams),
+#[utoipa::path(get, path = "/visits", tag = "visits", params(VisitFilterParams, ListParams),
     responses(
         (status = 200, body = VisitPage, description = "A page of visits"),
         (status = 400, description = "A parameter is invalid; `field` names it"),

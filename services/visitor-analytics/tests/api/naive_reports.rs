@@ -21,7 +21,8 @@ pub struct Visit {
 /// Visits, visitors, sessions, bounces, seconds.
 pub type Numbers = [i64; 5];
 
-const OF_VISIT: [&str; 18] = [
+/// The dimensions that differ between the visits of a session.
+const VISIT_DIMENSIONS: [&str; 16] = [
     "page",
     "title",
     "country",
@@ -38,10 +39,9 @@ const OF_VISIT: [&str; 18] = [
     "bot_name",
     "bot_category",
     "as_organization",
-    "total",
-    "at",
 ];
-const OF_SESSION: [&str; 9] = [
+/// The dimensions that a session takes from its first visit.
+const SESSION_DIMENSIONS: [&str; 9] = [
     "referrer",
     "source",
     "medium",
@@ -53,6 +53,15 @@ const OF_SESSION: [&str; 9] = [
     "utm_content",
 ];
 
+/// All dimensions with a value in [`Visit::values`], except the properties.
+pub fn dimensions() -> impl Iterator<Item = &'static str> {
+    let others = ["entry_page", "exit_page", "bot_reason"];
+    VISIT_DIMENSIONS
+        .into_iter()
+        .chain(SESSION_DIMENSIONS)
+        .chain(others)
+}
+
 /// The visits of a site, grouped by session, in chronological order.
 pub async fn visits(pool: &PgPool, site: &str) -> Vec<Visit> {
     let statement = "
@@ -63,8 +72,7 @@ pub async fn visits(pool: &PgPool, site: &str) -> Vec<Visit> {
                a.browser, a.browser || ' ' || a.browser_version as browser_version, a.os,
                a.os || ' ' || a.os_version as os_version,
                case when v.is_bot then 'bot' else a.device_type end as device_type, a.brand, v.language,
-               v.status_code::text, j.bot_name, j.category as bot_category, n.as_organization, null::text as total,
-               null::text as at, j.reasons, case when v.properties ->> 'plan' not like '[%' then v.properties ->> 'plan' end as plan,
+               v.status_code::text, j.bot_name, j.category as bot_category, n.as_organization, j.reasons, case when v.properties ->> 'plan' not like '[%' then v.properties ->> 'plan' end as plan,
                v.properties ->> 'seats' as seats,
                o.referrer, o.source, o.medium, o.channel, o.utm_source, o.utm_medium,
                o.utm_campaign, o.utm_term, o.utm_content
@@ -91,10 +99,10 @@ pub async fn visits(pool: &PgPool, site: &str) -> Vec<Visit> {
         let second = |i: usize| rows[i].get::<DateTime<Utc>, _>("timestamp").timestamp();
         let next = all.iter().find(|i| **i > index);
         let mut values = BTreeMap::new();
-        for name in OF_VISIT {
+        for name in VISIT_DIMENSIONS {
             values.insert(name, vec![row.get::<Option<String>, _>(name)]);
         }
-        for name in OF_SESSION {
+        for name in SESSION_DIMENSIONS {
             values.insert(name, vec![first.get::<Option<String>, _>(name)]);
         }
         values.insert("entry_page", vec![first.get("page")]);

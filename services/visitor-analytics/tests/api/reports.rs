@@ -12,36 +12,6 @@ use crate::naive_reports::{self, Numbers, Visit};
 use crate::support::TestSystem;
 use crate::workload::{Random, SITES, fold_all, send, with_zones};
 
-const DIMENSIONS: [&str; 27] = [
-    "page",
-    "title",
-    "entry_page",
-    "exit_page",
-    "referrer",
-    "source",
-    "medium",
-    "channel",
-    "utm_source",
-    "utm_medium",
-    "utm_campaign",
-    "utm_term",
-    "utm_content",
-    "country",
-    "region",
-    "city",
-    "browser",
-    "browser_version",
-    "os",
-    "os_version",
-    "device_type",
-    "brand",
-    "language",
-    "status_code",
-    "bot_name",
-    "bot_category",
-    "bot_reason",
-];
-
 /// Query parameters, and the equivalent input of the naive computation.
 struct ReportCase {
     parameters: &'static str,
@@ -231,10 +201,10 @@ async fn check_all(system: &TestSystem, site: &str, zone: Tz) {
             let bots = bots.get(&None).copied().unwrap_or_default()[0];
             assert_eq!(body["bot_visits"], bots, "{question}");
             // Each dimension with some of the requests, and each request with some dimensions.
-            for dimension in DIMENSIONS.iter().skip(turn % 4).step_by(4) {
+            for dimension in naive_reports::dimensions().skip(turn % 4).step_by(4) {
                 turn += 1;
                 // A visitor counts once per day of the site, whatever the requested time zone.
-                let right = right(of_site, &|visit| visit.values[*dimension].clone());
+                let right = right(of_site, &|visit| visit.values[dimension].clone());
                 breakdown(system, &question, dimension, right).await;
             }
             let mut right = right(of_site, &|visit| visit.values["seats"].clone());

@@ -14,8 +14,8 @@ use uuid::Uuid;
 use crate::domain::event::validate_event_type;
 use crate::domain::visit::validate_external_id;
 use crate::http::query_params::{
-    decode_cursor, encode_cursor, invalid_param, parse_bot_filter, parse_limit, parse_site,
-    parse_timestamp,
+    ListParams, decode_cursor, encode_cursor, invalid_param, parse_bot_filter, parse_cursor,
+    parse_limit, parse_site, parse_timestamp, truncate_page,
 };
 use crate::http::site_scope::{ScopedPairs, SiteScope};
 use crate::http::state::SharedState;
@@ -28,7 +28,7 @@ const MAX_EVENT_TYPES: i64 = 1_000;
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "documentation only; `query` parses")]
-pub(crate) struct EventListParams {
+pub(crate) struct EventFilterParams {
     /// Only events of this site. Required if the token is limited to several sites.
     site: Option<String>,
     /// Only events at or after this time (RFC 3339).
@@ -44,10 +44,6 @@ pub(crate) struct EventListParams {
     /// `false` (default): no events of bots' sessions; `true`: all events; `only`: only events of
     /// bots' sessions.
     include_bots: Option<String>,
-    /// Maximum number of items per page: 1 to 1,000. Default: 50.
-    limit: Option<i64>,
-    /// `next_cursor` of the previous page.
-    cursor: Option<String>,
 }
 
 /// A page of events.
@@ -109,7 +105,7 @@ type EventQueryPairs = Vec<(String, String)>;
 ///
 /// Newest first. Parameters such as `metadata.plan=pro` filter by metadata. A request has at most
 /// 20 values of `event_type` and metadata filters.
-#[utoipa::path(get, path = "/analytics/events", tag = "events", params(EventListParams),
+#[utoipa::path(get, path = "/analytics/events", tag = "events", params(EventFilterParams, ListParams),
     responses(
         (status = 200, body = EventPage, description = "A page of events"),
         (status = 400, description = "A parameter is invalid; `field` names it"),
@@ -125,7 +121,7 @@ pub(crate) async fn list(
 /// Count events by type.
 ///
 /// Takes the filters of `GET /analytics/events`, but neither `limit` nor `cursor`.
-#[utoipa::path(get, path = "/analytics/events/by-type", tag = "events", params(EventListParams),
+#[utoipa::path(get, path = "/analytics/events/by-type", tag = "events", params(EventFilterParams, ListParams),
     responses(
         (status = 200, body = EventTypesResponse, description = "The event types"),
         (status = 400, description = "A parameter is invalid; `field` names it"),
@@ -169,7 +165,8 @@ pub(crate) async fn by_type(
     params(
         ("start_date" = NaiveDate, Query, description = "First day (UTC), such as `2026-11-20`"),
         ("end_date" = NaiveDate, Query, description = "Last day (UTC), included"),
-        EventListParams,
+        EventFilterParams,
+        ListParams,
     ),
     responses(
         (status = 200, body = EventPage, description = "A page of events"),
@@ -223,7 +220,7 @@ pub(crate) async fn date_range(
 /// Newest first. Takes the filters of `GET /analytics/events` except `user_id`.
 #[utoipa::path(get, path = "/analytics/users/{user_id}/events", tag = "events",
     params(("user_id" = String, Path,
-        description = "The site's own id of the user"), EventListParams),
+        description = "The site's own id of the user"), EventFilterParams, ListParams),
     responses(
         (status = 200, body = EventPage, description = "A page of events"),
         (status = 400, description = "A parameter is invalid; `field` names it"),
@@ -251,12 +248,10 @@ pub(crate) async fn user_events(
 
 async fn fetch_page(store: &Store, query: EventQuery) -> Result<Json<EventPage>, Problem> {
     let mut found = store.events(&query).await?;
-    let limit = usize::try_from(query.limit).unwrap_or_default();
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let last = found.last().filter(|_| more);
     Ok(Json(EventPage {
-        next_cursor: last.map(|event| encode_cursor(event.timestamp, event.id)),
+        next_cursor: truncate_page(&mut found, query.limit, |event| {
+            encode_cursor(event.timestamp, event.id)
+        }),
         data: found.into_iter().map(to_response).collect(),
     }))
 }
@@ -301,15 +296,7 @@ fn parse_query(pairs: ScopedPairs) -> Result<EventQuery, Problem> {
             "visitor_id" => query.visitor_id = Some(own(value, "visitor_id")?),
             "include_bots" => query.bots = parse_bot_filter(Some(&value))?,
             "limit" => query.limit = parse_limit(Some(&value))?,
-            "cursor" => {
-                let after = decode_cursor(&value);
-                query.after = Some(after.ok_or_else(|| {
-                    invalid_param(
-                        "cursor",
-                        "not a cursor of this list; send `next_cursor` of the previous page",
-                    )
-                })?);
-            }
+            "cursor" => query.after = parse_cursor(Some(&value), decode_cursor)?,
             "event_type" => {
                 let name = validate_event_type(value);
                 let name = name.map_err(|e| invalid_param("event_type", e.to_string()))?;
