@@ -40,7 +40,7 @@ const COMMON_METRICS: [MetricDescription; 13] = [
     ),
     (
         MetricKind::Counter,
-        "log_lines_lost_total",
+        "log_lines_dropped_total",
         "Log lines that could not be written to standard output.",
     ),
     (

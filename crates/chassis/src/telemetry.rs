@@ -15,7 +15,7 @@ use self::output::{LogFormat, LogOutput};
 use self::repeats::RepeatFilter;
 
 /// Starts logging to standard output, once per process. Also logs panics. A line that cannot be
-/// written is counted (`log_lines_lost_total`) and does not end the process.
+/// written is counted (`log_lines_dropped_total`) and does not end the process.
 pub fn init() {
     let (filter, unknown) = parse_filter(&directives_from_env());
     let is_terminal = std::io::stdout().is_terminal();

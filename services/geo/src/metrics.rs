@@ -20,12 +20,12 @@ pub(crate) const METRICS: [MetricDescription; 6] = [
     ),
     (
         MetricKind::Counter,
-        "geo_database_reads_total",
+        "geo_database_loads_total",
         "Database files that were loaded after a change, by outcome.",
     ),
     (
         MetricKind::Counter,
-        "geo_updates_total",
+        "geo_database_updates_total",
         "Checks for a newer database at the publisher, by edition and outcome.",
     ),
     (
@@ -38,5 +38,5 @@ pub(crate) const METRICS: [MetricDescription; 6] = [
 /// Counts a check for a newer database.
 pub(crate) fn count_update(edition: &str, outcome: &'static str) {
     let edition = edition.to_owned();
-    metrics::counter!("geo_updates_total", "edition" => edition, "outcome" => outcome).increment(1);
+    metrics::counter!("geo_database_updates_total", "edition" => edition, "outcome" => outcome).increment(1);
 }

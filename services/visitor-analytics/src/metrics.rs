@@ -15,7 +15,7 @@ pub(crate) const METRICS: [MetricDescription; 12] = [
     ),
     (
         MetricKind::Counter,
-        "visits_locations_owed_total",
+        "visits_pending_locations_total",
         "Addresses whose location is filled in later because geo did not answer in time.",
     ),
     (
@@ -35,22 +35,22 @@ pub(crate) const METRICS: [MetricDescription; 12] = [
     ),
     (
         MetricKind::Counter,
-        "visits_days_total",
+        "visits_rollup_days_total",
         "Attempts to fold a day into rollups, by outcome.",
     ),
     (
         MetricKind::Counter,
-        "visits_sessions_found_out_total",
+        "visits_bot_sessions_detected_total",
         "Sessions that were found to be a bot's by the behaviour of the whole session.",
     ),
     (
         MetricKind::Counter,
-        "visits_crawlers_total",
+        "visits_crawler_verifications_total",
         "Crawler verifications by DNS, by outcome.",
     ),
     (
         MetricKind::Counter,
-        "visits_sites_refused_total",
+        "visits_site_limit_refusals_total",
         "New sites that were refused because MAX_NEW_SITES_PER_DAY was reached.",
     ),
     (

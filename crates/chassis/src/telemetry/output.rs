@@ -39,7 +39,7 @@ impl Write for LogOutput {
         let complete = request::with_current(|context| append_ids(line, context, self.format));
         let complete = complete.as_deref().unwrap_or(line);
         if io::stdout().lock().write_all(complete).is_err() {
-            metrics::counter!("log_lines_lost_total").increment(1);
+            metrics::counter!("log_lines_dropped_total").increment(1);
         }
         Ok(line.len())
     }

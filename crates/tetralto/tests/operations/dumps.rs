@@ -9,7 +9,7 @@ use common::clock::Clock;
 use flate2::read::GzDecoder;
 use serde::Deserialize;
 use serde_json::Value;
-use sqlx::PgPool;
+use sqlx::{Executor as _, PgPool, SqlSafeStr as _};
 
 use crate::running::{database_url, start_geo, start_notification, start_visitor_analytics};
 
@@ -31,21 +31,28 @@ fn dumps() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/dumps");
     let files = folder.read_dir().unwrap().map(|file| file.unwrap().path());
     files
-        .filter(|path| path.extension().is_some_and(|ending| ending == "gz"))
+        .filter(|path| path.to_string_lossy().ends_with(".sql.gz"))
         .collect()
 }
 
+fn decompress(file: &Path) -> String {
+    let mut text = String::new();
+    let file = std::fs::File::open(file).unwrap();
+    GzDecoder::new(file).read_to_string(&mut text).unwrap();
+    text
+}
+
 fn restore(dump: &Path, database: &url::Url) {
-    let mut sql = vec![];
-    let file = std::fs::File::open(dump).unwrap();
-    GzDecoder::new(file).read_to_end(&mut sql).unwrap();
+    let sql = decompress(dump);
     let mut psql = Command::new("psql")
         .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", database.as_str()])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    psql.stdin.take().unwrap().write_all(&sql).unwrap();
+    let mut input = psql.stdin.take().unwrap();
+    input.write_all(sql.as_bytes()).unwrap();
+    drop(input);
     assert!(psql.wait().unwrap().success(), "{}", dump.display());
 }
 
@@ -106,4 +113,30 @@ async fn a_database_of_each_released_version_migrates_and_answers_the_same(pool:
         let before_answer = with_current_codes(&before.answer);
         assert_eq!(timeless(now), timeless(before_answer), "{}", before.path);
     }
+}
+
+/// During an update, processes of the previous version work on the schema of the new one.
+#[sqlx::test(migrations = false)]
+async fn statements_of_the_previous_version_are_valid_on_the_present_schema(pool: PgPool) {
+    let (database, clock) = (database_url(&pool), Clock::system());
+    let geo = start_geo(Some(&database), &clock).await;
+    let _notification = start_notification(&database, &clock).await;
+    let _analytics = start_visitor_analytics(&database, &geo, &clock).await;
+    let dump = dumps().into_iter().max().unwrap();
+    let file = dump
+        .to_str()
+        .unwrap()
+        .replace(".sql.gz", ".statements.jsonl.gz");
+    let text = decompress(Path::new(&file));
+    let mut connection = pool.acquire().await.unwrap();
+    let mut invalid = vec![];
+    for line in text.lines() {
+        let statement: String = serde_json::from_str(line).unwrap();
+        let prepared = connection
+            .prepare(sqlx::AssertSqlSafe(statement.clone()).into_sql_str())
+            .await;
+        invalid.extend(prepared.err().map(|error| format!("{error}: {statement}")));
+    }
+    assert!(text.lines().count() > 300);
+    assert!(invalid.is_empty(), "{invalid:#?}");
 }

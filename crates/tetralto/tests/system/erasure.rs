@@ -312,7 +312,7 @@ async fn nothing_of_an_erased_person_is_in_any_column(pool: PgPool) {
     let packed = hex(&visitor_hash(VISITOR).to_le_bytes());
     assert_eq!(
         find_hex_places(&before, &packed),
-        ["visitor_analytics.visit_pack"]
+        ["visitor_analytics.column_block"]
     );
     for secret in ["PathSecret", "TitleSecret", "PropertySecret", VISITOR, USER] {
         let found = find_places(&before, secret);

@@ -69,7 +69,7 @@ async fn check_keeps_running(output: impl Fn() -> Stdio) {
     let metrics = metrics.text().await.unwrap();
     let lost = metrics
         .lines()
-        .find_map(|line| line.strip_prefix("log_lines_lost_total "));
+        .find_map(|line| line.strip_prefix("log_lines_dropped_total "));
     assert!(lost.unwrap().parse::<u64>().unwrap() >= 50, "{lost:?}");
     kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
     let status = wait_for("the end", async || child.try_wait().unwrap()).await;

@@ -19,7 +19,7 @@ pub async fn add_usage(
         r#"insert into notification.spent as s (day, scope, key, count)
          select $1, scope, key, count from unnest($2::text[], $3::text[], $4::bigint[])
              as new (scope, key, count) order by scope, key
-         on conflict on constraint spent_pkey do update set count = s.count + excluded.count
+         on conflict (day, scope, key) do update set count = s.count + excluded.count
          returning scope, key, count"#,
         now.date_naive() as _,
         counts.iter().map(|c| c.scope).collect::<Vec<_>>() as _,

@@ -14,7 +14,7 @@ use crate::domain::rule::{self, Rule};
 
 /// The version of rules and recipients, which increases with every change.
 pub async fn version(pool: &PgPool) -> Result<i64, StoreError> {
-    let number = sqlx::query_scalar!("select number from notification.edition");
+    let number = sqlx::query_scalar!("select number from notification.routing_version");
     Ok(number.fetch_one(pool).await?)
 }
 

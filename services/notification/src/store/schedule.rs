@@ -20,7 +20,7 @@ pub async fn load(pool: &PgPool) -> Result<Schedule, StoreError> {
     let channels = Channel::ALL.map(|channel| channel.as_str().to_owned());
     let rows = sqlx::query!(
         r#"select c.channel as "channel!", first.due as "due?",
-             (select number from notification.edition) as "edition!",
+             (select number from notification.routing_version) as "edition!",
              (select min(due_at) from notification.digest) as digest
          from unnest($1::text[]) as c (channel) left join lateral (
              select coalesce(leased_until, due_at) as due from notification.delivery d

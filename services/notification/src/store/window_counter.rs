@@ -79,7 +79,7 @@ async fn increment_counters(
          from unnest($2::uuid[], $3::text[], $4::int[], $5::timestamptz[])
              as new (rule_id, key, count, ends_at)
          order by rule_id, key
-         on conflict on constraint tally_pkey do update
+         on conflict (rule_id, kind, key) do update
          set count = case when t.ends_at <= $6 then excluded.count
                  else least(t.count::bigint + excluded.count, 2000000000)::int end,
              ends_at = case when t.ends_at <= $6 then excluded.ends_at else t.ends_at end

@@ -153,10 +153,10 @@ async fn print_table_sizes(pool: &PgPool, visits: i64) {
         "session",
         "rollup_day",
         "rollup_month",
-        "rollup_clock",
-        "rollup_ways",
+        "rollup_quarter_hour",
+        "rollup_path",
         "rollup_value",
-        "visit_pack",
+        "column_block",
     ] {
         let bytes = "select coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint from pg_class c
                      where c.relnamespace = 'visitor_analytics'::regnamespace

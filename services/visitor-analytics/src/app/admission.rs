@@ -99,7 +99,7 @@ impl AdmissionControl {
         };
         let unknown = self.store.add_discovered_sites(&unknown, most, now).await?;
         if !unknown.is_empty() && new_sites == NewSitePolicy::Limited && most > 0 {
-            metrics::counter!("visits_sites_refused_total").increment(unknown.len() as u64);
+            metrics::counter!("visits_site_limit_refusals_total").increment(unknown.len() as u64);
             self.store.record_site_limit(now).await?;
         }
         Ok(unknown)

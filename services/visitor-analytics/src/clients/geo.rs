@@ -169,7 +169,7 @@ async fn answer_lookups(locator: &GeoClient, questions: Vec<LookupRequest>) {
     {
         Ok(answers) => answers,
         Err(error) => {
-            metrics::counter!("visits_locations_owed_total").increment(waiting.len() as u64);
+            metrics::counter!("visits_pending_locations_total").increment(waiting.len() as u64);
             tracing::debug!(%error, "geo did not answer; the locations are filled in later");
             return;
         }

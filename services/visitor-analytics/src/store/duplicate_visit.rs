@@ -22,7 +22,7 @@ pub(super) async fn count_duplicates(
          select id, moment, count(*), $3 from unnest($1::uuid[], $2::timestamptz[]) as n (id, moment)
          -- In a fixed order, so that two processes do not deadlock.
          group by id, moment order by id, moment
-         on conflict on constraint visit_copy_pkey do update
+         on conflict (visit_id, visit_timestamp) do update
          set copies = visit_copy.copies + excluded.copies, last_at = excluded.last_at",
         &ids,
         &moments,

@@ -41,7 +41,7 @@ pub(super) async fn insert(
     let timestamps: Vec<_> = pending().map(|v| v.visit.timestamp).collect();
     let ips: Vec<IpNet> = pending().map(|v| v.visit.ip.into()).collect();
     sqlx::query!(
-        "insert into visitor_analytics.owed_location (visit_id, visit_timestamp, ip, created_at)
+        "insert into visitor_analytics.pending_location (visit_id, visit_timestamp, ip, created_at)
          select id, moment, ip, $4 from unnest($1::uuid[], $2::timestamptz[], $3::inet[])
              as n (id, moment, ip)",
         &ids,
@@ -103,7 +103,7 @@ impl Store {
     ) -> Result<Vec<PendingLocation>, StoreError> {
         let rows = sqlx::query!(
             r#"select visit_id, visit_timestamp, ip as "ip: IpNet"
-               from visitor_analytics.owed_location order by created_at limit $1"#,
+               from visitor_analytics.pending_location order by created_at limit $1"#,
             i64::try_from(limit).unwrap_or(i64::MAX),
         )
         .fetch_all(&self.pool)
@@ -117,7 +117,7 @@ impl Store {
     }
 
     pub async fn count_pending_locations(&self) -> Result<i64, StoreError> {
-        let count = sqlx::query_scalar!("select count(*) from visitor_analytics.owed_location")
+        let count = sqlx::query_scalar!("select count(*) from visitor_analytics.pending_location")
             .fetch_one(&self.pool)
             .await?;
         Ok(count.unwrap_or(0))
@@ -154,7 +154,7 @@ impl Store {
         .fetch_all(&mut *transaction)
         .await?;
         sqlx::query!(
-            "delete from visitor_analytics.owed_location o
+            "delete from visitor_analytics.pending_location o
              using unnest($1::uuid[], $2::timestamptz[]) as n (id, moment)
              where o.visit_id = n.id and o.visit_timestamp = n.moment",
             &ids,
@@ -187,7 +187,7 @@ impl Store {
     /// Deletes expired addresses; their visits stay without a location.
     pub async fn delete_expired_addresses(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let done = sqlx::query!(
-            "delete from visitor_analytics.owed_location where created_at <= $1",
+            "delete from visitor_analytics.pending_location where created_at <= $1",
             now - MAX_ADDRESS_AGE,
         )
         .execute(&self.pool)

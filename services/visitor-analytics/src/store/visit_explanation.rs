@@ -68,7 +68,7 @@ impl Store {
             SiteLookup::Missing => return Ok(SiteLookup::Missing),
         };
         let row = sqlx::query!(
-            r#"select exists (select from visitor_analytics.owed_location
+            r#"select exists (select from visitor_analytics.pending_location
                               where visit_id = $1 and visit_timestamp = $2) as "owed!",
                       s.started_at as "started_at?", s.last_seen_at as "last_seen_at?",
                       s.visits as "visits?", s.is_bot as "is_bot?",

@@ -107,7 +107,7 @@ impl VerificationContext {
             Some(rule) => rule.code(),
             None => "unanswered",
         };
-        metrics::counter!("visits_crawlers_total", "outcome" => outcome).increment(1);
+        metrics::counter!("visits_crawler_verifications_total", "outcome" => outcome).increment(1);
         self.verifier.insert(pending.cache_key, verification);
         verification
     }

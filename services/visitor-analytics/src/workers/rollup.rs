@@ -51,7 +51,7 @@ impl RollupWorker {
                     date = %day.date,
                     "folding a day panicked; the day is retried after its lease"
                 );
-                metrics::counter!("visits_days_total", "outcome" => "failed").increment(1);
+                metrics::counter!("visits_rollup_days_total", "outcome" => "failed").increment(1);
             }
             // The pause equals the work, so that folding takes at most half of the database's time
             // from recording.
@@ -84,6 +84,6 @@ impl RollupWorker {
                 "failed"
             }
         };
-        metrics::counter!("visits_days_total", "outcome" => outcome).increment(1);
+        metrics::counter!("visits_rollup_days_total", "outcome" => outcome).increment(1);
     }
 }

@@ -55,7 +55,7 @@ impl SessionCheckTask {
                 let codes: Vec<_> = reasons.iter().map(|reason| reason.code()).collect();
                 let session = check.session_id;
                 tracing::info!(%session, ?codes, "classified a session as a bot's");
-                metrics::counter!("visits_sessions_found_out_total").increment(1);
+                metrics::counter!("visits_bot_sessions_detected_total").increment(1);
             }
             Err(error) => {
                 tracing::warn!(

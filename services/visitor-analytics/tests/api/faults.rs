@@ -15,13 +15,13 @@ async fn places_are_owed_while_geo_is_away_and_paid_when_it_is_back(pool: PgPool
     let answered = system.record(&visit(&json!({}))).await;
     assert_eq!(answered["location"], Value::Null);
     let nowhere = system.record(&visit(&json!({"ip": "203.0.113.9"}))).await;
-    assert_eq!(system.count("owed_location").await, 2);
+    assert_eq!(system.count("pending_location").await, 2);
     let health = system.read("/health").await;
     assert_eq!(health["checks"]["locations"]["status"], "degraded");
 
     system.geo.go_online();
     until("the place", async || {
-        (system.count("owed_location").await == 0).then_some(())
+        (system.count("pending_location").await == 0).then_some(())
     })
     .await;
     let path = |answer: &Value| format!("/visits/{}", answer["id"].as_str().unwrap());

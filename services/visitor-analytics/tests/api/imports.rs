@@ -231,7 +231,7 @@ async fn an_export_is_imported_as_it_was(pool: PgPool) {
             "import",
             "unfolded_day",
             "rollup_day",
-            "visit_pack",
+            "column_block",
         ] {
             let empty = format!("delete from visitor_analytics.{table}");
             let empty = sqlx::query(sqlx::AssertSqlSafe(empty));

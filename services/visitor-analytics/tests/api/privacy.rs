@@ -119,7 +119,7 @@ async fn who_asks_not_to_be_followed_is_counted_and_no_more(pool: PgPool) {
         [&stored["ip"], &stored["user_id"]],
         [&Value::Null, &Value::Null]
     );
-    assert_eq!(system.count("owed_location").await, 0);
+    assert_eq!(system.count("pending_location").await, 0);
     assert_eq!(system.count("outbox").await, 0);
     assert_eq!(system.count("session").await, 2);
 
@@ -202,7 +202,7 @@ async fn a_visitor_is_shown_and_erased(pool: PgPool) {
     );
     assert_eq!(erase("/visitors/me").await.0, 404);
     assert_eq!(problem(system.get("/visitors/me")).await.1, "NOT_FOUND");
-    for table in ["visit", "session", "outbox", "owed_location"] {
+    for table in ["visit", "session", "outbox", "pending_location"] {
         assert_eq!(system.count(table).await, 1, "{table}");
     }
     assert_eq!(system.read("/visitors/you").await["visits"], 1);

@@ -65,7 +65,7 @@ async fn the_smallest_visit_is_enough(pool: PgPool) {
     assert_eq!(stored["timestamp"], "2026-11-20T12:00:00Z");
     assert_eq!(stored["site"], "a.example");
     assert_eq!(stored["device_type"], "bot");
-    assert_eq!(system.count("owed_location").await, 0);
+    assert_eq!(system.count("pending_location").await, 0);
 }
 
 #[sqlx::test(migrations = false)]

@@ -73,13 +73,13 @@ async fn a_difference_is_found_and_shown(pool: PgPool) {
         update visitor_analytics.rollup_month m set numbers = other.numbers
         from visitor_analytics.rollup_month other
         where other.site_id = m.site_id and m.dimension = 0 and other.dimension = 22;
-        update visitor_analytics.visit_pack set times = set_byte(times, 0, 1 + get_byte(times, 0) % 255)
+        update visitor_analytics.column_block set times = set_byte(times, 0, 1 + get_byte(times, 0) % 255)
         where site_id = (select id from visitor_analytics.site where domain = 'berlin.example');
-        update visitor_analytics.rollup_clock c set quarters = other.quarters
-        from visitor_analytics.rollup_clock other
+        update visitor_analytics.rollup_quarter_hour c set quarters = other.quarters
+        from visitor_analytics.rollup_quarter_hour other
         where other.site_id = c.site_id and c.day = '2026-11-01' and other.day = '2026-10-31';
-        update visitor_analytics.rollup_ways w set ways = other.ways
-        from visitor_analytics.rollup_ways other
+        update visitor_analytics.rollup_path w set paths = other.paths
+        from visitor_analytics.rollup_path other
         where other.site_id = w.site_id and other.depth = w.depth and not other.is_month
           and w.day = '2026-11-01' and other.day = '2026-10-25';";
     sqlx::raw_sql(tamper).execute(&pool).await.unwrap();
@@ -196,7 +196,7 @@ async fn owed_places_reach_the_rollups(pool: PgPool) {
     assert_eq!(countries(&pool).await, [None]);
     system.geo.go_online();
     until("the place", async || {
-        (system.count("owed_location").await == 0).then_some(())
+        (system.count("pending_location").await == 0).then_some(())
     })
     .await;
     fold_all(&mut [&mut system], TimeDelta::hours(3)).await;

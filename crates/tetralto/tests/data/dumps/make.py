@@ -5,8 +5,9 @@ Run once per release, before its migrations change:
     target/release/tetralto postgres -- \
         python3 crates/tetralto/tests/data/dumps/make.py target/release VERSION
 
-Writes VERSION.sql.gz (plain SQL of the three schemas) and VERSION.jsonl (requests and the answers of
-the version that wrote the dump) beside this file. The page views come from ../page_views.jsonl and
+Writes VERSION.sql.gz (plain SQL of the three schemas), VERSION.jsonl (requests and the answers of
+the version that wrote the dump) and VERSION.statements.jsonl.gz (all SQL statements of the version)
+beside this file. The page views come from ../page_views.jsonl and
 are moved to the last days, because the services refuse nothing that is old but fold and partition
 by time.
 """
@@ -174,6 +175,15 @@ def count(table: str) -> int:
     return int(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 
 
+def write_statements(version: str) -> None:
+    """Collect the SQL that sqlx has checked."""
+    files = HERE.parents[4].glob("services/*/.sqlx/*.json")
+    statements = sorted({json.loads(file.read_text())["query"] for file in files})
+    lines = "".join(json.dumps(statement) + "\n" for statement in statements)
+    packed = gzip.compress(lines.encode(), mtime=0)
+    (HERE / f"{version}.statements.jsonl.gz").write_bytes(packed)
+
+
 def main() -> None:
     programs, version = Path(sys.argv[1]).resolve(), sys.argv[2]
     now = dt.datetime.now(dt.timezone.utc).replace(microsecond=0)
@@ -205,6 +215,7 @@ def main() -> None:
     lines = [{"made_at": now.isoformat(), "outbox": outbox}, *answers]
     written = "".join(json.dumps(line) + "\n" for line in lines)
     (HERE / f"{version}.jsonl").write_text(written)
+    write_statements(version)
     print(f"{len(answers)} answers, {outbox} rows in the outbox, {len(dump)} bytes of SQL")
 
 

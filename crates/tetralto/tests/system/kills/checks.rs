@@ -40,7 +40,7 @@ async fn count(database: &mut PgConnection, of: impl Into<String>) -> i64 {
 
 /// Waits until the workers are idle.
 async fn wait_until_idle(database: &mut PgConnection) {
-    for left in ["owed_location", "outbox"] {
+    for left in ["pending_location", "outbox"] {
         let table = format!("visitor_analytics.{left}");
         wait_for(&format!("nothing left in {left}"), async || {
             (count(database, &table).await == 0).then_some(())

@@ -188,5 +188,5 @@ impl WatchedFile {
 }
 
 fn count_read(outcome: &'static str) {
-    metrics::counter!("geo_database_reads_total", "outcome" => outcome).increment(1);
+    metrics::counter!("geo_database_loads_total", "outcome" => outcome).increment(1);
 }

@@ -156,7 +156,7 @@ impl TextUsage {
 
     async fn scan_paths(&mut self, connection: &mut PgConnection) -> Result<(), StoreError> {
         let rows = sqlx::query!(
-            "select site_id, day, is_month, depth, ways from visitor_analytics.rollup_ways"
+            "select site_id, day, is_month, depth, paths from visitor_analytics.rollup_path"
         );
         let mut rows = rows.fetch(connection);
         while !self.candidates.is_empty() {
@@ -165,17 +165,17 @@ impl TextUsage {
             };
             let is_stale = self.is_stale(row.site_id, row.day, row.is_month);
             if row.depth == 0 {
-                adjacent_pages::for_each_page(&row.ways, |page| self.record_use(page, is_stale))
+                adjacent_pages::for_each_page(&row.paths, |page| self.record_use(page, is_stale))
                     .ok_or(CORRUPT_ROLLUP)?;
                 let mut adjacent = adjacent_pages::AdjacentPages::default();
                 adjacent
-                    .add_encoded(&row.ways, None, |_| true)
+                    .add_encoded(&row.paths, None, |_| true)
                     .ok_or(CORRUPT_ROLLUP)?;
                 let pages = adjacent.before.keys().chain(adjacent.after.keys());
                 pages.for_each(|page| self.record_use(*page, is_stale));
             } else {
                 let mut paths = PathCounts::default();
-                paths.add_encoded(&row.ways, None).ok_or(CORRUPT_ROLLUP)?;
+                paths.add_encoded(&row.paths, None).ok_or(CORRUPT_ROLLUP)?;
                 let pages = paths.counts.keys().flat_map(|(pages, _)| pages);
                 pages.for_each(|page| self.record_use(*page, is_stale));
             }
@@ -188,7 +188,7 @@ impl TextUsage {
         connection: &mut PgConnection,
     ) -> Result<(), StoreError> {
         let rows = sqlx::query!(
-            "select site_id, day, language, properties from visitor_analytics.visit_pack"
+            "select site_id, day, language, properties from visitor_analytics.column_block"
         );
         let mut rows = rows.fetch(connection);
         while !self.candidates.is_empty() {

@@ -176,7 +176,7 @@ pub(in crate::store) async fn delete_pending_locations(
     deleted: &VisitKeyColumns,
 ) -> Result<u64, StoreError> {
     let result = sqlx::query!(
-        "delete from visitor_analytics.owed_location o
+        "delete from visitor_analytics.pending_location o
          using unnest($1::uuid[], $2::timestamptz[]) as n (id, moment)
          where o.visit_id = n.id and o.visit_timestamp = n.moment",
         &deleted.ids,

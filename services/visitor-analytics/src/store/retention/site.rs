@@ -63,7 +63,7 @@ impl Store {
             "with kept as (
                  update visitor_analytics.site set kept_since = greatest(kept_since, $2)
                  where id = $1)
-             delete from visitor_analytics.visit_pack where site_id = $1 and start < $2",
+             delete from visitor_analytics.column_block where site_id = $1 and start < $2",
             site.id,
             site.cutoff,
         )

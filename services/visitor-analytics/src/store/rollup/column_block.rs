@@ -1,4 +1,4 @@
-//! Column blocks of folded days: the table `visit_pack`.
+//! Column blocks of folded days: the table `column_block`.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub(super) async fn replace(
     folded: &DayRollup,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "delete from visitor_analytics.visit_pack where site_id = $1 and day = $2",
+        "delete from visitor_analytics.column_block where site_id = $1 and day = $2",
         claimed.site_id,
         claimed.date,
     )
@@ -42,7 +42,7 @@ pub(super) async fn replace(
         ] = ColumnKind::STORED.map(|column| block.encode_column(column));
         let properties = block.encode_nonempty_column(ColumnKind::Properties);
         sqlx::query!(
-            "insert into visitor_analytics.visit_pack (site_id, day, part, start, runs, times,
+            "insert into visitor_analytics.column_block (site_id, day, part, start, runs, times,
                  page, agent, verdict, place, network, language, status, origin, entry, exit,
                  properties, change, visitors)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
@@ -104,7 +104,7 @@ pub(super) async fn load(
                 case when $10 then origin end as origin, case when $11 then entry end as entry,
                 case when $12 then exit end as exit,
                 case when $13 then properties end as properties
-         from visitor_analytics.visit_pack where site_id = $1 and day = $2 order by part",
+         from visitor_analytics.column_block where site_id = $1 and day = $2 order by part",
         site_id,
         date,
         page,
@@ -162,7 +162,7 @@ impl Rollups {
         (first, last): (NaiveDate, NaiveDate),
     ) -> Result<Vec<(NaiveDate, Option<Uuid>)>, StoreError> {
         let rows = sqlx::query!(
-            "select day, change from visitor_analytics.visit_pack
+            "select day, change from visitor_analytics.column_block
              where site_id = $1 and day between $2 and $3 and part = 0 order by day",
             site_id,
             first,
@@ -181,7 +181,7 @@ impl Rollups {
         max_bytes: usize,
     ) -> Result<Option<Vec<(NaiveDate, Vec<u8>)>>, StoreError> {
         let total_bytes = sqlx::query_scalar!(
-            "select sum(octet_length(visitors)) from visitor_analytics.visit_pack
+            "select sum(octet_length(visitors)) from visitor_analytics.column_block
              where site_id = $1 and day between $2 and $3",
             site_id,
             first,
@@ -192,7 +192,7 @@ impl Rollups {
             return Ok(None);
         }
         let rows = sqlx::query!(
-            "select day, visitors from visitor_analytics.visit_pack
+            "select day, visitors from visitor_analytics.column_block
              where site_id = $1 and day between $2 and $3",
             site_id,
             first,
@@ -210,7 +210,7 @@ pub(in crate::store) async fn delete_before(
     cutoff: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     sqlx::query!(
-        "delete from visitor_analytics.visit_pack where start < $1",
+        "delete from visitor_analytics.column_block where start < $1",
         cutoff,
     )
     .execute(pool)

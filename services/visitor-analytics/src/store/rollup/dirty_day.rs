@@ -190,7 +190,7 @@ async fn upsert_marks(
     sqlx::query!(
         "insert into visitor_analytics.unfolded_day as u (site_id, day, due_at)
          select * from unnest($1::int[], $2::date[], $3::timestamptz[])
-         on conflict on constraint unfolded_day_pkey
+         on conflict (site_id, day)
          do update set change = gen_random_uuid(), due_at = greatest(u.due_at, excluded.due_at)",
         &sites,
         &dates,

@@ -1,4 +1,4 @@
-//! Path rollups of days and months: the table `rollup_ways`.
+//! Path rollups of days and months: the table `rollup_path`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub(super) async fn replace(
 ) -> Result<(), StoreError> {
     let (first, after) = month::month_bounds(claimed.date);
     sqlx::query!(
-        "delete from visitor_analytics.rollup_ways
+        "delete from visitor_analytics.rollup_path
          where site_id = $1 and (day = $2 and not is_month or day = $3 and is_month)",
         claimed.site_id,
         claimed.date,
@@ -63,7 +63,7 @@ pub(super) async fn replace(
     let mut months = EncodedPaths::default();
     for (depth, sum) in months.iter_mut().enumerate() {
         let days = sqlx::query_scalar!(
-            "select ways from visitor_analytics.rollup_ways
+            "select paths from visitor_analytics.rollup_path
              where site_id = $1 and depth = $2 and not is_month and day >= $3 and day < $4",
             claimed.site_id,
             depth_code(depth),
@@ -90,7 +90,7 @@ async fn insert(
     let depths: Vec<i16> = (0..encoded_paths.len()).map(depth_code).collect();
     let encoded_paths: Vec<&[u8]> = encoded_paths.iter().map(Vec::as_slice).collect();
     sqlx::query!(
-        "insert into visitor_analytics.rollup_ways (site_id, day, is_month, depth, ways)
+        "insert into visitor_analytics.rollup_path (site_id, day, is_month, depth, paths)
          select $1, $2, $3, w.* from unnest($4::smallint[], $5::bytea[]) w",
         site_id,
         day,
@@ -114,11 +114,11 @@ impl Rollups {
         let months = month::complete_months(first, last, dirty);
         let rows = sqlx::query_scalar!(
             r#"with whole as materialized (
-                   select day, ways from visitor_analytics.rollup_ways
+                   select day, paths from visitor_analytics.rollup_path
                    where site_id = $1 and depth = $2 and is_month and day = any($3))
-               select ways as "ways!" from whole
+               select paths as "paths!" from whole
                union all
-               select ways from visitor_analytics.rollup_ways
+               select paths from visitor_analytics.rollup_path
                where site_id = $1 and depth = $2 and not is_month
                  and day between $4 and $5 and day <> all($6)
                  and date_trunc('month', day::timestamp)::date not in (select day from whole)"#,

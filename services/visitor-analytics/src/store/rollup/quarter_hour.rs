@@ -1,4 +1,4 @@
-//! Quarter-hour rollups: the table `rollup_clock`.
+//! Quarter-hour rollups: the table `rollup_quarter_hour`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ pub(super) async fn replace(
         MidnightOverlap::from_blocks(this, (&blocks, &day_seconds(&next))).to_bytes()
     });
     sqlx::query!(
-        "delete from visitor_analytics.rollup_clock where site_id = $1 and day = $2",
+        "delete from visitor_analytics.rollup_quarter_hour where site_id = $1 and day = $2",
         site_id,
         day.date,
     )
@@ -52,7 +52,7 @@ pub(super) async fn replace(
     .await?;
     if let Some(quarters) = QuarterHours::from_blocks(&folded.blocks, &day_seconds(&day)) {
         sqlx::query!(
-            "insert into visitor_analytics.rollup_clock (site_id, day, quarters, overlap)
+            "insert into visitor_analytics.rollup_quarter_hour (site_id, day, quarters, overlap)
              values ($1, $2, $3, $4)",
             site_id,
             day.date,
@@ -68,7 +68,7 @@ pub(super) async fn replace(
     };
     if let Some((blocks, previous)) = previous {
         sqlx::query!(
-            "update visitor_analytics.rollup_clock set overlap = $3
+            "update visitor_analytics.rollup_quarter_hour set overlap = $3
              where site_id = $1 and day = $2",
             site_id,
             previous.date,
@@ -104,7 +104,7 @@ impl Rollups {
         (first, last): (NaiveDate, NaiveDate),
     ) -> Result<BTreeMap<NaiveDate, QuarterHourDay>, StoreError> {
         let rows = sqlx::query!(
-            "select day, quarters, overlap from visitor_analytics.rollup_clock
+            "select day, quarters, overlap from visitor_analytics.rollup_quarter_hour
              where site_id = $1 and day between $2 and $3",
             site_id,
             first,

@@ -61,7 +61,7 @@ pub(in crate::store) async fn mark_all_days(
              where coalesce(visitor_analytics.kept_since($1)
                             <= day::timestamp at time zone $2, true)
              order by day
-             on conflict on constraint unfolded_day_pkey
+             on conflict (site_id, day)
              do update set change = gen_random_uuid(),
                            due_at = greatest(u.due_at, excluded.due_at)",
         site_id,

@@ -70,7 +70,7 @@ impl Store {
         let rows = sqlx::query!(
             r#"select o.visit_id, o.visit_timestamp, o.ip as "ip: Address"
                from unnest($1::uuid[], $2::timestamptz[]) as n (id, moment)
-               join visitor_analytics.owed_location o
+               join visitor_analytics.pending_location o
                  on o.visit_id = n.id and o.visit_timestamp = n.moment"#,
             &ids,
             &moments,

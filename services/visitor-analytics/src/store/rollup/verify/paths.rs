@@ -23,13 +23,13 @@ pub(super) async fn compare_paths(
     comparison: &mut RollupComparison,
 ) -> Result<(), StoreError> {
     let rows = sqlx::query!(
-        "select depth, ways from visitor_analytics.rollup_ways
+        "select depth, paths from visitor_analytics.rollup_path
          where site_id = $1 and day = $2 and not is_month",
         day.site_id,
         day.date,
     );
     let rows = rows.fetch_all(&mut *connection).await?.into_iter();
-    let rows: BTreeMap<i16, Vec<u8>> = rows.map(|row| (row.depth, row.ways)).collect();
+    let rows: BTreeMap<i16, Vec<u8>> = rows.map(|row| (row.depth, row.paths)).collect();
     let paths = load_path_ids(&mut *connection, visits).await?;
     let mut sessions: BTreeMap<u64, Vec<(&DecodedVisit, ValueId)>> = BTreeMap::new();
     for visit in visits {
@@ -117,14 +117,14 @@ async fn compare_months(
     comparison: &mut RollupComparison,
 ) -> Result<(), StoreError> {
     let rows = sqlx::query!(
-        "select depth, ways from visitor_analytics.rollup_ways
+        "select depth, paths from visitor_analytics.rollup_path
          where site_id = $1 and day = $2 and is_month",
         first.site_id,
         first.date,
     );
     for row in rows.fetch_all(&mut *connection).await? {
         let days = sqlx::query_scalar!(
-            "select ways from visitor_analytics.rollup_ways
+            "select paths from visitor_analytics.rollup_path
              where site_id = $1 and depth = $2 and not is_month
                and day >= $3 and day < $3 + interval '1 month'",
             first.site_id,
@@ -137,7 +137,7 @@ async fn compare_months(
             _ => paths::sum_days(&days),
         };
         comparison.compared += 1;
-        if sum.ok_or(CORRUPT_VERIFIED_METRICS)? != row.ways {
+        if sum.ok_or(CORRUPT_VERIFIED_METRICS)? != row.paths {
             let depth = usize::try_from(row.depth).unwrap_or_default();
             let none = PathCounts::default();
             let difference = path_mismatch("paths of the month", depth, false, &none, &none);

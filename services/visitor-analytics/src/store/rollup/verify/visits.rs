@@ -68,7 +68,7 @@ impl Rollups {
         )
         .await?;
         let row = sqlx::query!(
-            "select quarters, overlap from visitor_analytics.rollup_clock
+            "select quarters, overlap from visitor_analytics.rollup_quarter_hour
              where site_id = $1 and day = $2",
             day.site_id,
             day.date,
