@@ -15,6 +15,7 @@ use futures::FutureExt as _;
 use metrics::Histogram;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
+use tracing::{Instrument as _, Span};
 
 use crate::problem::{INTERNAL_DETAIL, Problem};
 use crate::request::{CURRENT, REQUEST_ID, REQUEST_TIMEOUT, RequestContext};
@@ -98,7 +99,13 @@ pub async fn observe_request(
     let place = observer.in_flight.clone().try_acquire_owned();
     let answer = CURRENT.scope(context.clone(), async {
         match place {
-            Ok(place) => spawn_handler(context, next, request, place).await,
+            Ok(place) => {
+                let span = tracing::debug_span!(
+                    "request", service = observer.service, %method, route,
+                    request_id = context.id.to_str().ok(), trace_id = context.trace_id()
+                );
+                spawn_handler(context, next, request, place, span).await
+            }
             Err(_) => overload_problem().into_response(),
         }
     });
@@ -128,14 +135,16 @@ async fn spawn_handler(
     next: Next,
     request: Request,
     place: OwnedSemaphorePermit,
+    span: Span,
 ) -> Response {
     let is_unhurried = context.is_timeout_disabled.clone();
     let is_read = request.method().is_safe();
-    let task = tokio::spawn(CURRENT.scope(context, async move {
+    let handler = async move {
         let response = run_catching_panics(next, request).await;
         drop(place);
         response
-    }));
+    };
+    let task = tokio::spawn(CURRENT.scope(context, handler.instrument(span)));
     let mut running = RunningHandler {
         task: Some(task),
         is_read,

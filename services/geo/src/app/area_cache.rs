@@ -52,6 +52,7 @@ impl AreaCache {
     }
 
     /// Refreshes the index if the version in the database has changed. Only changed areas are read.
+    #[tracing::instrument(level = "debug", name = "refresh_service_areas", skip_all)]
     pub async fn refresh(&self) -> Result<(), StoreError> {
         let mut known = self.cached.lock().await;
         let version = self.store.areas_version().await?;

@@ -69,6 +69,7 @@ impl DatabaseUpdater {
     }
 
     /// Checks every edition that is due.
+    #[tracing::instrument(level = "debug", name = "update_databases", skip_all)]
     pub async fn run_round(&self) {
         let is_behind = self
             .backups

@@ -62,6 +62,7 @@ impl Locator {
 
     /// Locates an address, with names in `language` or else in English. A provider that fails or
     /// times out is skipped.
+    #[tracing::instrument(level = "debug", name = "locate_address", skip_all)]
     pub async fn locate(&self, text: &str, language: Language) -> Result<Location, LocateError> {
         let deadline = Instant::now() + LOOKUP_TIMEOUT;
         let begun = self.start_lookup(text, language, &self.databases.snapshot())?;
@@ -71,6 +72,7 @@ impl Locator {
     /// Locates many addresses with the same set of databases; the results have the order of
     /// `texts`. Lookups of the web service that time out continue in the background and fill its
     /// cache.
+    #[tracing::instrument(level = "debug", name = "locate_addresses", skip_all, fields(addresses = texts.len()))]
     pub async fn locate_many(
         &self,
         texts: &[String],

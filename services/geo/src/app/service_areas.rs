@@ -54,6 +54,7 @@ impl ServiceAreas {
     }
 
     /// Returns at most `limit` areas older than `before`, newest first.
+    #[tracing::instrument(level = "debug", name = "list_service_areas", skip_all)]
     pub async fn list(
         &self,
         before: Option<Uuid>,
@@ -62,10 +63,12 @@ impl ServiceAreas {
         self.store.list_areas(before, limit).await
     }
 
+    #[tracing::instrument(level = "debug", name = "get_service_area", skip_all, fields(area = %id))]
     pub async fn get(&self, id: Uuid) -> Result<Option<ServiceArea>, StoreError> {
         Ok(self.store.get_areas(&[id]).await?.into_iter().next())
     }
 
+    #[tracing::instrument(level = "debug", name = "create_service_area", skip_all)]
     pub async fn create(&self, spec: ServiceAreaSpec) -> Result<ServiceArea, ServiceAreaError> {
         let (spec, vertices) = validate(spec).await?;
         let now = self.clock.now();
@@ -81,6 +84,7 @@ impl ServiceAreas {
     }
 
     /// `None` if there is no such area.
+    #[tracing::instrument(level = "debug", name = "replace_service_area", skip_all, fields(area = %id))]
     pub async fn replace(
         &self,
         id: Uuid,
@@ -101,6 +105,7 @@ impl ServiceAreas {
     }
 
     /// Returns whether there was such an area.
+    #[tracing::instrument(level = "debug", name = "delete_service_area", skip_all, fields(area = %id))]
     pub async fn delete(&self, id: Uuid) -> Result<bool, StoreError> {
         let existed = self.store.delete_area(id).await?;
         if existed {

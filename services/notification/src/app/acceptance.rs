@@ -30,6 +30,7 @@ pub struct NotificationAcceptor {
 
 impl NotificationAcceptor {
     /// Accepts notifications of `bytes` bytes in total. Returns the responses in the same order.
+    #[tracing::instrument(level = "debug", name = "accept_notifications", skip_all, fields(notifications = asked.len()))]
     pub async fn accept(
         &self,
         asked: Vec<NewNotification>,

@@ -19,6 +19,7 @@ pub struct DailyLimiter {
 
 impl DailyLimiter {
     /// Suppresses deliveries that exceed a limit. If they cannot be counted, all are sent.
+    #[tracing::instrument(level = "debug", name = "check_daily_limits", skip_all, fields(deliveries = claimed.len()))]
     pub async fn suppress_exceeding(&self, claimed: &mut [ClaimedDelivery]) {
         if self.limits == DailyLimits::default() {
             return;

@@ -13,6 +13,7 @@ use crate::store::{receipt, suppression};
 const OPT_OUT_REASON: &str = "answered STOP";
 
 /// Stores a receipt, or changes the suppression of a number after a reply.
+#[tracing::instrument(level = "debug", name = "record_provider_event", skip_all)]
 pub async fn record(
     pool: &PgPool,
     clock: &Clock,

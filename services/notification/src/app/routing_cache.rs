@@ -43,6 +43,7 @@ impl RoutingCache {
     }
 
     /// Reloads the routing table.
+    #[tracing::instrument(level = "debug", name = "refresh_rules", skip_all)]
     pub async fn refresh(&self) -> Result<(), StoreError> {
         let (edition, book) = routing_table::load(&self.pool).await?;
         // Concurrent loads may finish in another order than they started.

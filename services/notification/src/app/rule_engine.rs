@@ -49,6 +49,7 @@ impl Default for RuleEngine {
 
 impl RuleEngine {
     /// Evaluates the rules for a notification.
+    #[tracing::instrument(level = "debug", name = "evaluate_rules", skip_all)]
     pub async fn evaluate<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -58,6 +59,7 @@ impl RuleEngine {
 
     /// Runs a trial with a timeout of one second. After the timeout the flag is set, and the
     /// work ends at the next rule or template. Until then no other trial starts.
+    #[tracing::instrument(level = "debug", name = "run_rule_trial", skip_all)]
     pub async fn run_trial<T: Send + 'static>(
         &self,
         work: impl FnOnce(&CancelFlag) -> T + Send + 'static,

@@ -45,6 +45,7 @@ impl ChannelSender {
 
     /// Attempts a delivery once. An error means that no provider is available now and the delivery
     /// is deferred. After a panic the outcome is unknown, as after a timeout.
+    #[tracing::instrument(level = "debug", name = "attempt_delivery", skip_all, fields(delivery = %delivery.id, notification = %delivery.notification_id, attempt = delivery.attempt_number))]
     pub async fn attempt(
         self: Arc<Self>,
         delivery: ClaimedDelivery,

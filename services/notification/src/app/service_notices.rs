@@ -27,6 +27,7 @@ pub struct ServiceNotices {
 
 impl ServiceNotices {
     /// Sends a message to the default recipient.
+    #[tracing::instrument(level = "debug", name = "send_service_notice", skip_all)]
     pub async fn send(&self, event: &str, message: String) -> Result<(), StoreError> {
         let command = NotifyCommand {
             event: event.into(),

@@ -51,6 +51,7 @@ impl DigestWorker {
 
     /// Sends due digests. A digest that cannot be rendered or that the database refuses does not
     /// block the others.
+    #[tracing::instrument(level = "debug", name = "send_digests", skip_all)]
     async fn send_due(&self) -> Result<usize, StoreError> {
         let book = self.routing_cache.table().await?;
         let now = self.clock.now();

@@ -127,6 +127,7 @@ impl Dispatcher {
         free.min(allowed).min(self.sender.capacity(on_their_way))
     }
 
+    #[tracing::instrument(level = "debug", name = "claim_deliveries", skip_all, fields(channel = self.channel.as_str(), limit = limit))]
     async fn claim(&self, limit: usize) -> Vec<ClaimedDelivery> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let claiming = async {
@@ -203,6 +204,7 @@ impl Dispatcher {
         false
     }
 
+    #[tracing::instrument(level = "debug", name = "record_outcomes", skip_all, fields(outcomes = done.outcomes.len(), deferred = done.deferred.len()))]
     async fn try_record(&self, done: &mut FinishedAttempts) -> Result<(), StoreError> {
         if !done.deferred.is_empty() {
             queue::release(&self.pool, &done.deferred).await?;

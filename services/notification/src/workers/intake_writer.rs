@@ -36,6 +36,7 @@ impl IntakeWriter {
 
     /// Accepts the notifications of several requests, whose counts are in `sizes`, and returns one
     /// result per request. Data that the database refuses fail only the request that contains them.
+    #[tracing::instrument(level = "debug", name = "commit_notifications", skip_all, fields(notifications = asked.len(), requests = sizes.len()))]
     async fn commit(&self, mut asked: Vec<NewNotification>, sizes: &[usize]) -> Vec<CommitResult> {
         let accepting = async {
             let accepted = catch_panics(accept(&self.pool, &mut asked, &self.clock)).await;

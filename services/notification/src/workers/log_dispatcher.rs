@@ -46,6 +46,7 @@ impl LogDispatcher {
     }
 
     /// Prints a batch. Returns whether there may be more.
+    #[tracing::instrument(level = "debug", name = "print_deliveries", skip_all, fields(channel = self.channel.as_str()))]
     async fn print_batch(&self) -> bool {
         let (now, channel) = (self.clock.now(), self.channel);
         let waits = metrics::histogram!("notification_accept_to_sent_seconds",

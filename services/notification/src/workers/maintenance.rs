@@ -48,6 +48,7 @@ impl MaintenanceWorker {
     }
 
     /// Runs all jobs. A failure of one does not affect the others.
+    #[tracing::instrument(level = "debug", name = "run_maintenance", skip_all)]
     async fn run_jobs(&self, round: u32, stop: &CancellationToken) {
         let (pool, now) = (&self.pool, self.clock.now());
         run_job("failures", receipt::apply_failures(pool)).await;

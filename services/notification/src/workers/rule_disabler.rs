@@ -40,6 +40,7 @@ impl RuleDisabler {
         }
     }
 
+    #[tracing::instrument(level = "debug", name = "disable_rule", skip_all, fields(rule = %broken.id))]
     async fn disable(&self, broken: &FailingRule) -> Result<(), StoreError> {
         let FailingRule {
             id,

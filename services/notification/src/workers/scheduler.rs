@@ -56,6 +56,7 @@ impl Scheduler {
     }
 
     /// Wakes workers with due work, and returns the time until the next work is due.
+    #[tracing::instrument(level = "debug", name = "poll_schedule", skip_all)]
     async fn poll(&self, now: DateTime<Utc>) -> Result<Duration, StoreError> {
         let schedule = schedule::load(&self.pool).await?;
         self.wake_workers(&schedule, now);

@@ -40,6 +40,7 @@ impl IgnoreRules {
     }
 
     /// Loads the rules.
+    #[tracing::instrument(level = "debug", name = "refresh_ignore_rules", skip_all)]
     pub async fn refresh(&self, store: &Store) -> Result<(), StoreError> {
         let rules = store.ignore_rules().await?;
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
@@ -47,6 +48,7 @@ impl IgnoreRules {
     }
 
     /// Stores the counters. Those that cannot be stored are kept for the next time.
+    #[tracing::instrument(level = "debug", name = "store_ignored_counts", skip_all)]
     pub async fn flush_counts(&self, store: &Store) -> Result<(), StoreError> {
         let counts = {
             let mut counts = self

@@ -58,6 +58,7 @@ pub struct FileImporter<'a> {
 
 impl FileImporter<'_> {
     /// Imports a file. Lines that were imported before are skipped.
+    #[tracing::instrument(level = "debug", name = "import_file", skip_all, fields(format = request.format.name()))]
     pub async fn import(
         &self,
         request: ImportRequest,

@@ -78,6 +78,7 @@ impl IngestService {
     }
 
     /// Records visits that arrive at `now`. Returns one result per visit, in the same order.
+    #[tracing::instrument(level = "debug", name = "record_visits", skip_all, fields(visits = visits.len()))]
     pub async fn ingest(
         &self,
         visits: Vec<NewVisit>,
@@ -149,6 +150,7 @@ impl IngestService {
 
     /// Records visits of an imported file without announcing them. Returns one result per visit, in
     /// the order `visits`, `restored`.
+    #[tracing::instrument(level = "debug", name = "record_imported_visits", skip_all, fields(visits = visits.len(), restored = restored.len()))]
     pub async fn record_imported(
         &self,
         visits: Vec<NewVisit>,

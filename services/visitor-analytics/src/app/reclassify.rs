@@ -46,6 +46,7 @@ pub async fn run(
 }
 
 /// Runs `reclassify` on a given store.
+#[tracing::instrument(level = "debug", name = "reclassify_visits", skip_all, fields(dry_run = args.dry_run))]
 pub async fn reclassify_visits(
     store: &Store,
     clock: &Clock,

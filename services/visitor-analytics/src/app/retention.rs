@@ -19,6 +19,7 @@ pub async fn run(config: &Config, clock: &Clock, dry_run: bool) -> anyhow::Resul
 }
 
 /// Runs `retention` on a given store at `now`.
+#[tracing::instrument(level = "debug", name = "apply_retention", skip_all, fields(dry_run = dry_run))]
 pub async fn report(
     store: &Store,
     retention: RetentionPeriod,

@@ -35,6 +35,7 @@ pub async fn run(config: &Config, args: &VerifyArgs) -> anyhow::Result<VerifyRep
 }
 
 /// Runs `verify` on a given store.
+#[tracing::instrument(level = "debug", name = "verify_days", skip_all)]
 pub async fn verify_days(store: &Store, args: &VerifyArgs) -> anyhow::Result<VerifyReport> {
     let mut report = VerifyReport::default();
     let site = args.site.as_deref();

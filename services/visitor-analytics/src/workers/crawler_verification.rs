@@ -73,6 +73,7 @@ impl VerificationTask {
 }
 
 impl VerificationContext {
+    #[tracing::instrument(level = "debug", name = "verify_crawler", skip_all, fields(visit = %pending.visit_key.0))]
     async fn verify_visit(self: Arc<Self>, pending: PendingVerification) {
         let now = self.clock.now();
         let verification = match self.verifier.cached(pending.cache_key, now) {

@@ -54,6 +54,7 @@ impl ErasureWorker {
     }
 
     /// Sends the requests that are due.
+    #[tracing::instrument(level = "debug", name = "send_erasures", skip_all)]
     async fn send_requests(&self) -> Result<RoundOutcome, StoreError> {
         let due = self
             .store
@@ -103,6 +104,7 @@ impl ErasureWorker {
             .await
     }
 
+    #[tracing::instrument(level = "debug", name = "sweep_erased_values", skip_all)]
     async fn sweep_values(&self) -> Result<RoundOutcome, StoreError> {
         let (removed, more) = self.store.sweep_erased_values(self.clock.now()).await?;
         metrics::counter!("visits_erased_values_total").increment(removed);

@@ -41,6 +41,7 @@ impl LocationBackfill {
     }
 
     /// Backfills a batch, the oldest visits first.
+    #[tracing::instrument(level = "debug", name = "backfill_locations", skip_all)]
     async fn backfill_batch(&self) -> Result<RoundOutcome, StoreError> {
         let pending = self.store.pending_locations(MAX_BACKFILL_VISITS).await?;
         if pending.is_empty() {

@@ -29,6 +29,7 @@ pub async fn run(store: Store, retention: RetentionPeriod, clock: Clock, stop: C
     .await;
 }
 
+#[tracing::instrument(level = "debug", name = "run_maintenance", skip_all)]
 async fn run_round(
     store: &Store,
     retention: RetentionPeriod,

@@ -44,6 +44,7 @@ impl OutboxRelay {
     }
 
     /// Claims and sends the due entries. Failed ones are retried in later rounds.
+    #[tracing::instrument(level = "debug", name = "relay_announcements", skip_all)]
     async fn run_round(&self) -> Result<RoundOutcome, StoreError> {
         let now = self.clock.now();
         let due = self

@@ -58,6 +58,7 @@ impl RecorderTask {
 
     /// Commits a batch. A client that has disconnected sends its visits again and receives
     /// `duplicate`.
+    #[tracing::instrument(level = "debug", name = "commit_visits", skip_all, fields(visits = batch.items.len(), requests = batch.item_counts.len()))]
     async fn commit_batch(&mut self, batch: Batch<EnrichedVisit, RecordResult>) {
         metrics::histogram!("visits_commit_size").record(batch.items.len() as f64);
         let recorded = self.record_requests(&batch.items, &batch.item_counts).await;

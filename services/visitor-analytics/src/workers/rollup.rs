@@ -66,6 +66,7 @@ impl RollupWorker {
     }
 
     /// A day that fails is folded after its lease has expired; other days continue.
+    #[tracing::instrument(level = "debug", name = "fold_day", skip_all, fields(site = day.site_id, date = %day.date))]
     async fn fold_day(&self, day: &ClaimedDay) {
         let (site, date) = (day.site_id, day.date);
         let outcome = match self.store.rollups.fold_claimed_day(day).await {

@@ -48,6 +48,7 @@ impl SessionCheckTask {
     }
 
     /// Returns whether the check is complete; otherwise it is retried.
+    #[tracing::instrument(level = "debug", name = "check_session", skip_all, fields(session = %check.session_id))]
     async fn check(&self, check: &SessionCheck) -> bool {
         match self.check_stored_visits(check).await {
             Ok(reasons) if reasons.is_empty() => return true,

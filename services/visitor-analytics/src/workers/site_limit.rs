@@ -36,6 +36,7 @@ impl SiteLimitNotifier {
     }
 
     /// The idempotency key is the day, so that several replicas cause one notification.
+    #[tracing::instrument(level = "debug", name = "announce_site_limits", skip_all)]
     async fn run_round(&self) -> Result<RoundOutcome, StoreError> {
         for day in self.store.unannounced_site_limits().await? {
             let most = self.max_new_sites_per_day;

@@ -45,6 +45,7 @@ impl PublishTask {
         }
     }
 
+    #[tracing::instrument(level = "debug", name = "publish_visits", skip_all)]
     async fn publish_queued(&mut self, keys: &mut Vec<RecordedKey>) -> Result<(), StoreError> {
         let checked_at = Instant::now();
         let has_listeners = self.store.has_listeners().await?;
