@@ -38,5 +38,6 @@ pub(crate) const METRICS: [MetricDescription; 6] = [
 /// Counts a check for a newer database.
 pub(crate) fn count_update(edition: &str, outcome: &'static str) {
     let edition = edition.to_owned();
-    metrics::counter!("geo_database_updates_total", "edition" => edition, "outcome" => outcome).increment(1);
+    metrics::counter!("geo_database_updates_total", "edition" => edition, "outcome" => outcome)
+        .increment(1);
 }

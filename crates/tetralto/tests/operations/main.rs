@@ -7,4 +7,5 @@ mod idle;
 mod metrics;
 mod roles;
 mod running;
+mod traces;
 mod versions;

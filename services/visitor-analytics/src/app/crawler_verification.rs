@@ -101,7 +101,8 @@ impl CrawlerVerifier {
     /// Queues the verification of a visit after it was recorded.
     pub fn enqueue(&self, pending: PendingVerification, recorded: &RecordedVisit) {
         if recorded.outcome == RecordOutcome::Recorded && self.queue.try_send(pending).is_err() {
-            metrics::counter!("visits_crawler_verifications_total", "outcome" => "skipped").increment(1);
+            metrics::counter!("visits_crawler_verifications_total", "outcome" => "skipped")
+                .increment(1);
         }
     }
 
