@@ -5,6 +5,7 @@ mod clock;
 mod error_class;
 mod pooler;
 mod schema;
+mod store_error;
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ pub use clock::check_clock_skew;
 pub use error_class::is_unavailable;
 pub use pooler::{TransactionPoolerError, reject_transaction_pooler};
 pub use schema::{SchemaError, migrate, newest_version};
+pub use store_error::StoreError;
 
 /// Settings of the database.
 #[derive(Clone, Debug, clap::Args)]

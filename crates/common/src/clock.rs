@@ -1,7 +1,7 @@
 //! The only source of time, so that tests can set it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
@@ -19,6 +19,8 @@ struct ManualClock {
     /// Microseconds since the epoch.
     micros: AtomicI64,
     changed: Notify,
+    /// Shared by all threads, because a manual clock stands still: ids are in order nevertheless.
+    ids: Mutex<ContextV7>,
 }
 
 impl Clock {
@@ -33,6 +35,7 @@ impl Clock {
         let hand = ManualClock {
             micros: AtomicI64::new(start.timestamp_micros()),
             changed: Notify::new(),
+            ids: Mutex::new(ContextV7::new()),
         };
         Self {
             manual: Some(Arc::new(hand)),
@@ -79,11 +82,16 @@ impl Clock {
         }
     }
 
-    /// Creates a `UUIDv7` (RFC 9562 §5.7) with the time of this clock. Later ids sort after it.
+    /// Creates a `UUIDv7` (RFC 9562 §5.7) with the time of this clock. Ids of a later millisecond
+    /// sort after it, and later ids of the same thread.
     #[must_use]
     pub fn new_id(&self) -> Uuid {
         thread_local! {
             static CONTEXT: ContextV7 = const { ContextV7::new() };
+        }
+        if let Some(hand) = &self.manual {
+            let ids = hand.ids.lock().unwrap_or_else(PoisonError::into_inner);
+            return new_uuid(self.now(), &*ids);
         }
         CONTEXT.with(|context| new_uuid(self.now(), context))
     }
@@ -114,6 +122,18 @@ pub fn timestamp_of(id: Uuid) -> Option<DateTime<Utc>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_of_a_clock_that_stands_still_are_in_order_across_threads() {
+        let clock = Clock::manual(DateTime::from_timestamp(1_795_176_000, 0).unwrap());
+        let mut last = clock.new_id();
+        for _ in 0..50 {
+            let other = clock.clone();
+            let next = std::thread::spawn(move || other.new_id()).join().unwrap();
+            assert!(next > last, "{next} does not sort after {last}");
+            last = next;
+        }
+    }
 
     #[test]
     fn an_id_carries_the_time_it_was_made_at() {

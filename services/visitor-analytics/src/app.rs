@@ -11,6 +11,7 @@ pub mod ingest;
 pub mod live;
 pub mod reclassify;
 pub mod recorder;
+pub mod reports;
 pub mod retention;
 pub mod session_monitor;
 pub mod verify;

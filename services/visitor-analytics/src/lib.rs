@@ -31,6 +31,7 @@ use crate::app::ignore_rules::IgnoreRules;
 use crate::app::ingest::IngestService;
 use crate::app::live::{LiveHub, VisitPublisher};
 use crate::app::recorder::VisitRecorder;
+use crate::app::reports::ReportEngine;
 use crate::app::session_monitor::SessionMonitor;
 use crate::clients::geo::{GEO_TIMEOUT, GeoClient};
 use crate::clients::notification::NotificationClient;
@@ -118,6 +119,7 @@ pub fn build_with_pool(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::
             crawler_verifier,
         ),
         notify_policy: config.notify_policy(),
+        reports: ReportEngine::new(store.clone()),
         store: store.clone(),
         privacy_policy: policy,
         clock: clock.clone(),

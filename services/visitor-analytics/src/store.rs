@@ -8,7 +8,6 @@ mod crawler_verification;
 mod dimension;
 mod duplicate_visit;
 mod erasure;
-mod error;
 mod event;
 mod filter_sql;
 mod goal;
@@ -18,9 +17,9 @@ mod outbox;
 mod partition;
 mod pending_location;
 mod personal_data;
+mod realtime;
 mod reclassify;
 mod record;
-mod report;
 mod retention;
 mod rollup;
 mod salt;
@@ -36,7 +35,6 @@ mod visitor;
 
 pub use context::Store;
 pub use erasure::{ErasureCall, ErasureCounts, Person};
-pub use error::StoreError;
 pub use event::{Event, EventQuery, EventTypeCounts};
 pub use goal::Goal;
 pub use import::{Import, ImportCounts, ImportProgress, ImportStart, LineError};
@@ -44,20 +42,19 @@ pub use live::{MAX_LIVE_AGE, VisitListener, VisitNotice};
 pub use outbox::{Announcement, CompletedAnnouncement, OutboxLag};
 pub use pending_location::PendingLocation;
 pub use personal_data::{AnnouncedSession, VisitorSession};
+pub use realtime::{REALTIME_MINUTES, RealtimeReport};
 pub use reclassify::{ReclassifiedVisit, ReclassifyCursor, ReclassifyProgress, StoredVisit};
 pub use record::{RecordOutcome, RecordedVisit};
-pub use report::{
-    AdjacentPageCounts, AdjacentPagesReport, AsOf, BoundedResult, BreakdownOrder, BreakdownQuery,
-    BreakdownRow, FunnelStep, REALTIME_MINUTES, RealtimeReport, ReportQuery, ReportSite,
-    SessionPath,
-};
 pub use retention::{ExpiredData, ExpiringSite, PartitionInfo, RowCount};
 pub use rollup::{
-    ClaimedDay, DayRollup, MetricMismatch, RollupRow, VerifiableDay, VerifyOutcome, visitor_hash,
+    ClaimedDay, DayRollup, EncodedMetrics, EncodedPaths, MetricMismatch, OPEN_DAY_GRACE,
+    QuarterHourDay, RollupRow, Rollups, ValueDictionary, VerifiableDay, VerifyOutcome,
+    visitor_hash,
 };
+pub(crate) use rollup::{encode_day_paths, encode_metrics};
 pub use segment::{Segment, UpsertOutcome};
 pub use session::{PathStep, SessionDetails};
-pub use site::{NewSiteCount, Site, SiteUpdateOutcome};
+pub use site::{NewSiteCount, ReportSite, Site, SiteUpdateOutcome};
 pub use site_lookup::SiteLookup;
 pub use visit::{BotFilter, ExportQuery, VisitList, VisitQuery, VisitorVisit};
 pub use visit_explanation::{DuplicateCount, OutboxEntry, SessionSummary, VisitExplanation};

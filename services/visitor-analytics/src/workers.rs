@@ -14,12 +14,11 @@ pub mod site_limit;
 
 use std::time::Duration;
 
+use chassis::database::StoreError;
 use chassis::panics::catch_panics;
 use common::clock::Clock;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-
-use crate::store::StoreError;
 
 /// The outcome of a worker's round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,12 +3,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, RwLock};
 
+use chassis::database::StoreError;
 use chassis::panics::catch_panic;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::domain::areas::{AreaIndex, IndexedArea};
-use crate::store::{ServiceArea, Store, StoreError};
+use crate::store::{ServiceArea, Store};
 
 const MAX_AREAS_PER_QUERY: usize = 500;
 

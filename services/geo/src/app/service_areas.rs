@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use common::clock::Clock;
 use tokio::task::JoinError;
 use uuid::Uuid;
 
 use super::area_cache::AreaCache;
 use crate::domain::areas::{AreaIndex, InvalidServiceArea, ServiceAreaSpec};
-use crate::store::{ServiceArea, Store, StoreError, ValidatedArea, WriteError};
+use crate::store::{ServiceArea, Store, ValidatedArea, WriteError};
 
 /// Reads and changes service areas. A change is visible to checks of this process at once.
 #[derive(Clone)]

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use chassis::Problem;
+use chassis::database::StoreError;
 use common::geo::ItemError;
 
 use crate::app::ServiceAreaError;
 use crate::domain::LocateError;
 use crate::domain::areas::InvalidServiceArea;
-use crate::store::{StoreError, WriteError};
+use crate::store::WriteError;
 
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -57,7 +58,7 @@ pub(super) fn store_problem(error: &StoreError) -> Problem {
             areas_unavailable("the database is unavailable; nothing was changed; try again")
                 .retry_after(RETRY_AFTER)
         }
-        StoreError::Query(_) => Problem::internal(error),
+        other => other.into(),
     }
 }
 

@@ -1,10 +1,11 @@
 //! Backups of downloaded databases.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use futures::{Stream, TryStreamExt as _};
 use sqlx::{PgConnection, Postgres, Transaction};
 
-use super::{Store, StoreError};
+use super::Store;
 
 /// Bytes per row of `download_part`.
 pub const MAX_PART_BYTES: usize = 1 << 20;

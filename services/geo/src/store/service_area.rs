@@ -1,12 +1,13 @@
 //! The tables `service_area` and `service_area_version`.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use geojson::Geometry;
 use sqlx::types::Json;
 use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::Store;
 use crate::domain::areas::{Center, ServiceAreaSpec};
 
 pub const MAX_AREAS: i64 = 10_000;

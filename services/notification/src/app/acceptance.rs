@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use chassis::database::StoreError;
 use common::notification::{DeliverySummary, NotifyResponse};
 use sqlx::PgPool;
 use uuid::Uuid;
@@ -12,7 +13,7 @@ use crate::domain::channel_address::ChannelAddress;
 use crate::domain::delivery_plan::PlannedDelivery;
 use crate::domain::notification::Notification;
 use crate::store::accept::{Acceptance, NewNotification};
-use crate::store::{StoreError, delivery, notification};
+use crate::store::{delivery, notification};
 
 /// The idempotency key was used before with a different body.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +45,7 @@ impl NotificationAcceptor {
             Acceptance::New => Ok(Ok(accepted_response(&asked.notification))),
             Acceptance::Duplicate(id) => {
                 let answer = before.get(id).cloned();
-                let missing = || StoreError::Corrupt("idempotency_key").into();
+                let missing = || StoreError::Corrupt("a row of the table idempotency_key").into();
                 answer.map(Ok).ok_or_else(missing)
             }
             Acceptance::KeyConflict => Ok(Err(KeyReused)),

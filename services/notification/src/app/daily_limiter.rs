@@ -1,12 +1,13 @@
 //! Enforces the daily limits, and notifies once per day about each limit that is reached.
 
+use chassis::database::StoreError;
 use common::clock::Clock;
 use sqlx::PgPool;
 
 use super::service_notices::ServiceNotices;
 use crate::domain::attempt::ClaimedDelivery;
 use crate::domain::daily_limit::{DailyLimits, ExceededLimits, LIMIT_REACHED_EVENT};
-use crate::store::{StoreError, daily_usage};
+use crate::store::daily_usage;
 
 #[derive(Clone)]
 pub struct DailyLimiter {

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use chassis::batch::{self, BatchReceiver, BatchSender, SubmitError};
+use chassis::database::StoreError;
 
-use crate::store::StoreError;
 use crate::store::accept::{Acceptance, NewNotification};
 
 /// Notifications per transaction: a compromise between the cost per notification and latency.

@@ -1,12 +1,13 @@
 //! Records what providers report: receipts, and replies such as STOP.
 
+use chassis::database::StoreError;
 use common::clock::Clock;
 use sqlx::PgPool;
 
 use crate::clients::{twilio, vonage};
 use crate::domain::channel_address::ChannelAddress;
 use crate::domain::provider_event::{ProviderEvent, ProviderReceipt};
-use crate::store::{StoreError, receipt, suppression};
+use crate::store::{receipt, suppression};
 
 /// Reason of the suppression after STOP.
 const OPT_OUT_REASON: &str = "answered STOP";

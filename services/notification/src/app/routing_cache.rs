@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use sqlx::PgPool;
 use tokio::sync::watch;
 
 use crate::domain::routing_table::{RoutingTable, UnusableRule};
-use crate::store::{StoreError, routing_table};
+use crate::store::routing_table;
 
 #[derive(Clone)]
 pub struct RoutingCache {

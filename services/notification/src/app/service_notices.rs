@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use common::clock::Clock;
 use common::notification::Priority;
 use serde_json::Map;
@@ -13,7 +14,6 @@ use crate::domain::notification::Notification;
 use crate::domain::notify_command::NotifyCommand;
 use crate::domain::planner::plan_deliveries;
 use crate::domain::recipient::DefaultRecipient;
-use crate::store::StoreError;
 use crate::store::accept::{NewNotification, accept};
 
 #[derive(Clone)]

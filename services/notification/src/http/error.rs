@@ -1,7 +1,7 @@
 //! Conversion of errors to problem responses (RFC 9457).
 
 use axum::http::StatusCode;
-use chassis::{Problem, database};
+use chassis::Problem;
 use common::geo::ItemError;
 use common::notification::MAX_NOTIFICATIONS_PER_REQUEST;
 
@@ -11,27 +11,6 @@ use crate::domain::channel_address::InvalidAddress;
 use crate::domain::notify_command::InvalidNotification;
 use crate::domain::routing_table::{MAX_RECIPIENTS, MAX_RULES};
 use crate::domain::{recipient, rule};
-use crate::store::StoreError;
-
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        (&error).into()
-    }
-}
-
-impl From<&StoreError> for Problem {
-    fn from(error: &StoreError) -> Self {
-        match error {
-            StoreError::Database(cause) if database::is_unavailable(cause) => {
-                Self::unavailable(error)
-            }
-            StoreError::Timeout => Self::unavailable(error),
-            StoreError::Database(_) | StoreError::Corrupt(_) | StoreError::Panicked => {
-                Self::internal(error)
-            }
-        }
-    }
-}
 
 impl From<AcceptError> for Problem {
     fn from(error: AcceptError) -> Self {

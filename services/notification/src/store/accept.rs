@@ -6,6 +6,7 @@ mod new_notification;
 use std::collections::{HashMap, HashSet};
 
 use chassis::database;
+use chassis::database::StoreError;
 use common::clock::Clock;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -14,7 +15,7 @@ pub(super) use self::insert::insert_notifications;
 use self::insert::{InsertResult, StoredKey};
 pub use self::new_notification::NewNotification;
 use super::idempotency_key::{IdempotencyKey, KEY_RETENTION};
-use super::{StoreError, erasure, window_counter};
+use super::{erasure, window_counter};
 use crate::domain::person::Person;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +81,7 @@ fn acceptance_of(
     let Some(key) = &asked.idempotency_key else {
         return Ok(Acceptance::New);
     };
-    let missing = StoreError::Corrupt("idempotency_key");
+    let missing = StoreError::Corrupt("a row of the table idempotency_key");
     let kept = kept.get(&key.primary_key()).ok_or(missing)?;
     Ok(if kept.body_sha256 != key.body_sha256 {
         Acceptance::KeyConflict

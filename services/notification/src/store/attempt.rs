@@ -1,10 +1,9 @@
 //! The table `attempt`; its rows are written by [`queue`](super::queue).
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
-
-use super::StoreError;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttemptRow {

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Days, Utc};
 use sqlx::PgPool;
 
-use super::StoreError;
 use crate::domain::daily_limit::{UsageBatch, UsageKey};
 
 /// Adds a batch to the usage of today (UTC), and returns the new counts.

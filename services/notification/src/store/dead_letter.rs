@@ -1,11 +1,11 @@
 //! Dead letters: deliveries that failed for good or whose outcome is unknown, with the events of
 //! their notifications.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::StoreError;
 use super::delivery::parse_address;
 use crate::domain::channel_address::ChannelAddress;
 

@@ -1,10 +1,10 @@
 //! The table `delivery`.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::StoreError;
 use crate::domain::channel_address::{Channel, ChannelAddress};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -170,5 +170,5 @@ pub(super) fn parse_address(channel: &str, recipient: &str) -> Result<ChannelAdd
     let target = recipient.parse::<ChannelAddress>().ok();
     target
         .filter(|target| target.channel().as_str() == channel)
-        .ok_or(StoreError::Corrupt("delivery"))
+        .ok_or(StoreError::Corrupt("a row of the table delivery"))
 }

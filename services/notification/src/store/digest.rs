@@ -1,11 +1,12 @@
 //! Due digests: the tables `digest` and `digest_item`.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::accept::{NewNotification, insert_notifications};
-use super::{StoreError, notification};
+use super::notification;
 use crate::domain::notification::Notification;
 
 /// Digests per transaction.

@@ -1,10 +1,10 @@
 //! The table `endpoint`: webhooks and push subscriptions of browsers.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::StoreError;
 use crate::domain::secret_box::{SEALED_PREFIX, SecretBox};
 
 const MAX_ENDPOINTS_PER_KIND: i64 = 100_000;
@@ -137,7 +137,7 @@ pub async fn seal_secrets(pool: &PgPool, vault: &SecretBox) -> Result<(), StoreE
         format!("{SEALED_PREFIX}%"),
     );
     for row in rows.fetch_all(pool).await? {
-        let closed = |_| StoreError::Corrupt("endpoint");
+        let closed = |_| StoreError::Corrupt("a row of the table endpoint");
         let opened = row.keys.iter().map(|key| vault.open(&row.address, key));
         let sealed = opened.map(|key| key.and_then(|key| vault.seal(&row.address, &key)));
         let sealed = sealed.collect::<Result<Vec<_>, _>>().map_err(closed)?;

@@ -10,11 +10,11 @@
 
 use std::time::Duration;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
-use super::StoreError;
 use crate::domain::person::Erasure;
 
 /// How long a notification about an erased person may still arrive.

@@ -1,9 +1,8 @@
 //! The table `idempotency_key`; its rows are written by [`accept`](super::accept).
 
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
-
-use super::StoreError;
 
 pub(super) const KEY_RETENTION: TimeDelta = TimeDelta::hours(24);
 /// Bounds the time of the statement.

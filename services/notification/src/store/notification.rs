@@ -1,5 +1,6 @@
 //! The table `notification`.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::notification::{NotificationStatus, Priority};
 use serde_json::Value;
@@ -7,7 +8,6 @@ use sqlx::types::Json;
 use sqlx::{PgExecutor, PgPool};
 use uuid::Uuid;
 
-use super::StoreError;
 use crate::domain::priority::priority_name;
 use crate::domain::rule_result::RuleResult;
 
@@ -146,7 +146,7 @@ impl TryFrom<RawNotification> for NotificationRow {
     type Error = StoreError;
 
     fn try_from(raw: RawNotification) -> Result<Self, StoreError> {
-        let corrupt = StoreError::Corrupt("notification");
+        let corrupt = StoreError::Corrupt("a row of the table notification");
         let known = parse_priority(&raw.priority).zip(parse_status(&raw.status));
         let (priority, status) = known.ok_or(corrupt)?;
         Ok(Self {

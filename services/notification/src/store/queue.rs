@@ -28,13 +28,13 @@ mod log_delivery;
 mod outcome;
 
 use chassis::database;
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 
 pub use self::log_delivery::deliver_to_log;
 pub use self::outcome::{AttemptOutcome, record_outcomes, release};
 
-use super::StoreError;
 use super::delivery::parse_address;
 use crate::domain::attempt::{ClaimedDelivery, Endpoint};
 use crate::domain::channel_address::Channel;

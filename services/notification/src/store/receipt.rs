@@ -1,9 +1,9 @@
 //! The table `receipt`: later reports of providers about messages.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use super::StoreError;
 use crate::domain::provider_event::ProviderReceipt;
 
 const FAILURE_BATCH_SIZE: i64 = 1_000;

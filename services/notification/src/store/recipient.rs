@@ -1,11 +1,11 @@
 //! The table `recipient`.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::StoreError;
 use crate::domain::recipient::RecipientSpec;
 use crate::domain::routing_table::MAX_RECIPIENTS;
 

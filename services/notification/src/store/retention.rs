@@ -1,9 +1,9 @@
 //! Deletes notifications and receipts after their retention.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 
-use super::StoreError;
 use super::notification::{MAX_DIGEST_WINDOW, min_id_at};
 
 /// Rows per statement, to bound its time.

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chassis::panics::catch_panic;
 use sqlx::PgPool;
 use sqlx::types::Json;
 
-use super::StoreError;
 use super::rule::is_unmodified_default;
 use crate::domain::recipient::{self, Recipient};
 use crate::domain::routing_table::{RoutingTable, UnusableRule};

@@ -1,11 +1,11 @@
 //! The table `rule`.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::StoreError;
 use crate::domain::routing_table::MAX_RULES;
 use crate::domain::rule::RuleSpec;
 

@@ -1,9 +1,9 @@
 //! Finds what is due next and whether the rules have changed, in one query for all workers.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
-use super::StoreError;
 use crate::domain::channel_address::Channel;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

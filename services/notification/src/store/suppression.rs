@@ -1,10 +1,9 @@
 //! The table `suppression`: addresses to which nothing is sent.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
-
-use super::StoreError;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct SuppressionRow {

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use chassis::database::StoreError;
 use chrono::{DateTime, SecondsFormat, Utc};
 use common::clock::Clock;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::StoreError;
 use crate::domain::notification::Notification;
 use crate::domain::rate_window::{RateWindow, WindowKind};
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chassis::panics::{catch_panic, catch_panics};
 use common::clock::Clock;
 use serde_json::{Map, json};
@@ -18,7 +19,6 @@ use crate::domain::rate_window::format_duration;
 use crate::domain::recipient::DefaultRecipient;
 use crate::domain::routing_table::RoutingTable;
 use crate::domain::template::DigestSummary;
-use crate::store::StoreError;
 use crate::store::digest::{self, DueDigest};
 
 /// Sends due digests. Several workers can run concurrently.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::database::StoreError;
 use chassis::panics::{catch_panic, catch_panics};
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
@@ -23,7 +24,7 @@ use crate::domain::backoff::JitterFn;
 use crate::domain::channel_address::Channel;
 use crate::domain::token_bucket::{ChannelLimits, TokenBucket};
 use crate::store::queue::{self, AttemptOutcome};
-use crate::store::{StoreError, endpoint, suppression};
+use crate::store::{endpoint, suppression};
 
 /// How long the dispatcher waits before it retries after a failure.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::database::StoreError;
 use chassis::panics::catch_panics;
 use common::clock::Clock;
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::intake::{CommitResult, IntakeReceiver};
-use crate::store::StoreError;
 use crate::store::accept::{NewNotification, accept};
 
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -48,7 +48,7 @@ impl IntakeWriter {
                 let of_job = |size: &usize| Ok(all.by_ref().take(*size).collect());
                 sizes.iter().map(of_job).collect()
             }
-            Err(error) if error.is_caused_by_data() && sizes.len() > 1 => {
+            Err(error) if is_caused_by_data(&error) && sizes.len() > 1 => {
                 let (left, right) = sizes.split_at(sizes.len() / 2);
                 let others = asked.split_off(left.iter().sum());
                 let mut answers = Box::pin(self.commit(asked, left)).await;
@@ -61,4 +61,9 @@ impl IntakeWriter {
             }
         }
     }
+}
+
+/// Whether other data may succeed.
+fn is_caused_by_data(error: &StoreError) -> bool {
+    error.is_data_refused() || matches!(error, StoreError::Panicked)
 }

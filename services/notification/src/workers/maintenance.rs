@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::database::StoreError;
 use chassis::panics::catch_panics;
 use chrono::TimeDelta;
 use common::clock::Clock;
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::secret_box::SecretBox;
 use crate::store::{
-    StoreError, daily_usage, dead_letter, endpoint, erasure, idempotency_key, receipt, retention,
+    daily_usage, dead_letter, endpoint, erasure, idempotency_key, receipt, retention,
     window_counter,
 };
 

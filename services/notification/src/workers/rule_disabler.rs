@@ -1,5 +1,6 @@
 //! Disables rules that fail repeatedly.
 
+use chassis::database::StoreError;
 use chassis::panics::catch_panics;
 use common::clock::Clock;
 use sqlx::PgPool;
@@ -9,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::routing_cache::RoutingCache;
 use crate::app::rule_failures::FailingRule;
 use crate::app::service_notices::ServiceNotices;
-use crate::store::{StoreError, rule};
+use crate::store::rule;
 
 const RULE_DISABLED_EVENT: &str = "rule.disabled";
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use chassis::database::StoreError;
 use chassis::panics::catch_panics;
 use chrono::{DateTime, Utc};
 use common::clock::Clock;
@@ -11,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::queue_signal::QueueSignal;
 use crate::app::routing_cache::RoutingCache;
-use crate::store::StoreError;
 use crate::store::schedule::{self, Schedule};
 
 /// The interval in which work from other processes is found: due deliveries and digests, changed

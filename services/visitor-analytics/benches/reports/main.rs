@@ -23,6 +23,7 @@ use bench::{CpuTime, parent_pid};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, PgPool};
+use visitor_analytics::app::reports::ReportEngine;
 use visitor_analytics::store::Store;
 
 const FILL_SQL: &str = include_str!("fill.sql");
@@ -31,6 +32,7 @@ const FILL_SQL: &str = include_str!("fill.sql");
 struct Dataset {
     pool: PgPool,
     store: Store,
+    reports: ReportEngine,
     now: DateTime<Utc>,
     visits: i64,
 }
@@ -93,6 +95,7 @@ async fn prepare_dataset(visits: u32) -> Dataset {
     print_table_sizes(&pool, visits).await;
     Dataset {
         pool,
+        reports: ReportEngine::new(store.clone()),
         store,
         now,
         visits,
@@ -120,12 +123,12 @@ async fn fold_days(pool: &PgPool, store: &Store, now: DateTime<Utc>, visits: i64
     };
     let (begun, before, mut days) = (Instant::now(), used(), 0);
     loop {
-        let due = store.claim_days(now, 10).await.unwrap();
+        let due = store.rollups.claim_days(now, 10).await.unwrap();
         if due.is_empty() {
             break;
         }
         for day in &due {
-            store.fold_claimed_day(day).await.unwrap();
+            store.rollups.fold_claimed_day(day).await.unwrap();
             days += 1;
         }
     }

@@ -10,9 +10,10 @@ use rollups::goal::GoalMatcher;
 use rollups::pattern::WildcardPattern;
 use rollups::query::{Attribute, AttributeFilter, Interval, ReportPeriod};
 use sqlx::{AssertSqlSafe, PgPool};
-use visitor_analytics::store::{
-    BreakdownOrder, BreakdownQuery, FunnelStep, ReportQuery, ReportSite, Store,
+use visitor_analytics::app::reports::{
+    BreakdownOrder, BreakdownQuery, FunnelStep, ReportEngine, ReportQuery,
 };
+use visitor_analytics::store::{ReportSite, Store};
 
 use crate::Dataset;
 
@@ -182,8 +183,8 @@ async fn print_durations(
     duck: &HashMap<String, Duration>,
 ) {
     // Sites have the same ids in both databases.
-    let (_, of_small) = measure_report(&small.store, asked, report).await;
-    let (first, of_large) = measure_report(&large.store, asked, report).await;
+    let (_, of_small) = measure_report(&small.reports, asked, report).await;
+    let (first, of_large) = measure_report(&large.reports, asked, report).await;
     let cell =
         |time: Option<Duration>| time.map_or(String::new(), |time| format!("{:.1}", millis(time)));
     println!(
@@ -238,7 +239,7 @@ async fn report_query(
 
 /// Returns the duration of the first run, and the sorted durations of the repetitions.
 async fn measure_report(
-    store: &Store,
+    reports: &ReportEngine,
     asked: &ReportQuery,
     report: &Report,
 ) -> (Duration, Vec<Duration>) {
@@ -246,7 +247,7 @@ async fn measure_report(
     for _ in 0..=REPETITIONS {
         let begun = Instant::now();
         match report {
-            Report::Series(interval) => _ = store.series(asked, *interval).await.unwrap(),
+            Report::Series(interval) => _ = reports.series(asked, *interval).await.unwrap(),
             Report::Breakdown(subject) => {
                 let wanted = BreakdownQuery {
                     property: None,
@@ -256,17 +257,17 @@ async fn measure_report(
                     offset: 0,
                     limit: 50,
                 };
-                store.breakdown(asked, &wanted).await.unwrap();
+                reports.breakdown(asked, &wanted).await.unwrap();
             }
             Report::Paths(depth) => {
-                _ = store
+                _ = reports
                     .session_paths(asked, Some(false), *depth, 20)
                     .await
                     .unwrap();
             }
             Report::AdjacentPages(page) => {
                 let page = WildcardPattern::parse(page).unwrap();
-                _ = store
+                _ = reports
                     .adjacent_pages(asked, Some(false), &page, 20)
                     .await
                     .unwrap();
@@ -279,14 +280,14 @@ async fn measure_report(
                     is_strict: false,
                     window_seconds: 7 * 86_400,
                 };
-                let funnel = store.funnel(asked, Some(false), &steps, rules).await;
+                let funnel = reports.funnel(asked, Some(false), &steps, rules).await;
                 _ = funnel.unwrap();
             }
             Report::Cohorts(interval) => {
-                let retention = store.cohorts(asked, Some(false), *interval).await;
+                let retention = reports.cohorts(asked, Some(false), *interval).await;
                 _ = retention.unwrap();
             }
-            Report::Goal(_) => _ = store.series(asked, Interval::Day).await.unwrap(),
+            Report::Goal(_) => _ = reports.series(asked, Interval::Day).await.unwrap(),
         }
         times.push(begun.elapsed());
     }

@@ -78,8 +78,8 @@ async fn main() {
     for name in ["folding", "folding again"] {
         let before = used();
         let mut rows = 0;
-        for due in store.claim_days(later, 100).await.unwrap() {
-            rows += store.fold_claimed_day(&due).await.unwrap().unwrap();
+        for due in store.rollups.claim_days(later, 100).await.unwrap() {
+            rows += store.rollups.fold_claimed_day(&due).await.unwrap().unwrap();
         }
         print_usage(name, before, used(), visits.len());
         println!("  {rows} rows");

@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 
 use crate::domain::visit::NewVisit;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// Why a valid visit or event is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use chassis::database::StoreError;
+
 use crate::domain::site::SiteIgnoreRules;
 use crate::domain::visit::NewVisit;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// Ignore rules by domain.
 #[derive(Clone, Debug, Default)]

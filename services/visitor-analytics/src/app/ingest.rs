@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bot_detection::BotVerdict;
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::geo::Location;
 
@@ -19,7 +20,7 @@ use crate::domain::session::{NotifyPolicy, NotifyTrigger};
 use crate::domain::visit::NewVisit;
 use crate::domain::visit_enricher::VisitEnricher;
 use crate::domain::visitor_id::VisitorIdLifetime;
-use crate::store::{RecordOutcome, RecordedVisit, Store, StoreError};
+use crate::store::{RecordOutcome, RecordedVisit, Store};
 
 /// No visit is recent enough to be announced, whatever its timestamp.
 const NEVER_NOTIFY: NotifyPolicy = NotifyPolicy {

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use chassis::batch::{self, BatchReceiver, BatchSender, SubmitError};
+use chassis::database::StoreError;
 
 use crate::domain::enriched_visit::EnrichedVisit;
-use crate::store::{RecordedVisit, StoreError};
+use crate::store::RecordedVisit;
 
 /// Visits per transaction: enough to share its cost, few enough for short latencies.
 const MAX_BATCH_VISITS: usize = 500;

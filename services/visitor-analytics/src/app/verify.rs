@@ -38,12 +38,16 @@ pub async fn run(config: &Config, args: &VerifyArgs) -> anyhow::Result<VerifyRep
 pub async fn verify_days(store: &Store, args: &VerifyArgs) -> anyhow::Result<VerifyReport> {
     let mut report = VerifyReport::default();
     let site = args.site.as_deref();
-    for day in store.days_to_verify(site, args.from, args.to).await? {
+    for day in store
+        .rollups
+        .days_to_verify(site, args.from, args.to)
+        .await?
+    {
         if day.is_dropped {
             report.expired_days += 1;
             continue;
         }
-        match store.verify_day(&day).await? {
+        match store.rollups.verify_day(&day).await? {
             VerifyOutcome::Dirty => report.dirty_days += 1,
             VerifyOutcome::Compared(numbers, differences) => {
                 report.compared_days += 1;

@@ -47,8 +47,7 @@ pub(super) async fn report_engagement(
     let known = state
         .store
         .update_engagement(id, report, scope.sites())
-        .await;
-    let known = known.map_err(|e| error::from_store(&e))?;
+        .await?;
     let (known, moment) = require_found(known, "there is no visit with this id")?;
     if known.confirms_person() {
         let now = state.clock.now();
@@ -56,7 +55,7 @@ pub(super) async fn report_engagement(
             .store
             .confirm_browser((id, moment), state.notify_policy, now)
             .await;
-        confirmed.map_err(|e| error::from_store(&e))?;
+        confirmed?;
     }
     Ok(axum::Json(EngagementResponse {
         id,

@@ -9,7 +9,7 @@ use common::geo::ItemError;
 use crate::app::admission::AdmissionError;
 use crate::app::recorder::RecordError;
 use crate::domain::visit::ValidationError;
-use crate::store::{StoreError, UpsertOutcome};
+use crate::store::UpsertOutcome;
 
 /// After this time an operator may have created the site, or an earlier new site no longer counts.
 const SITE_LIMIT_RETRY: Duration = Duration::from_mins(10);
@@ -43,27 +43,10 @@ pub(super) fn item_error(problem: &Problem) -> ItemError {
     }
 }
 
-pub(super) fn from_store(error: &StoreError) -> Problem {
-    match error {
-        StoreError::Unavailable(_) | StoreError::Timeout | StoreError::DeadlineExceeded => {
-            Problem::unavailable(error)
-        }
-        StoreError::Constraint(_) | StoreError::Query(_) | StoreError::Corrupt(_) => {
-            Problem::internal(error)
-        }
-    }
-}
-
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        from_store(&error)
-    }
-}
-
 pub(super) fn from_record(error: &RecordError) -> Problem {
     match error {
         RecordError::Submit(_) => Problem::unavailable(error),
-        RecordError::Store(error) => from_store(error),
+        RecordError::Store(error) => error.as_ref().into(),
     }
 }
 

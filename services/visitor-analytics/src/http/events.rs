@@ -159,8 +159,7 @@ async fn record_admitted(
 ) -> Result<Vec<Result<EventReceipt, AdmissionError>>, Problem> {
     let sites = events.iter().map(|event| event.site.as_str());
     let new_sites = scope.new_site_policy();
-    let unknown = state.admission.ensure_sites(sites, now, new_sites).await;
-    let unknown = unknown.map_err(|e| error::from_store(&e))?;
+    let unknown = state.admission.ensure_sites(sites, now, new_sites).await?;
     if unknown.is_empty() {
         return record_all(state, events, now).await;
     }
@@ -202,18 +201,13 @@ async fn record_all(
         .iter()
         .filter(|event| matches!(event.actor, EventActor::AddressAndAgent(..)));
     let periods: BTreeSet<SaltPeriod> = seen.map(period).collect();
-    let salts = state
-        .store
-        .salts(periods, now)
-        .await
-        .map_err(|e| error::from_store(&e))?;
+    let salts = state.store.salts(periods, now).await?;
     let events = events.into_iter().map(|event| {
         let period = period(&event);
         with_visitor_id(event, period, &salts, now)
     });
     let events: Vec<Event> = events.collect();
-    let outcomes = state.store.record_events(&events, now).await;
-    let outcomes = outcomes.map_err(|e| error::from_store(&e))?;
+    let outcomes = state.store.record_events(&events, now).await?;
     let answers = events.into_iter().zip(outcomes).map(|(event, outcome)| {
         let status = match outcome {
             RecordOutcome::Recorded => EventStatus::Recorded,

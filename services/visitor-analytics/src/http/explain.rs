@@ -11,7 +11,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::error;
 use super::site_scope::{SiteScope, require_found};
 use super::state::SharedState;
 use crate::domain::notification_status::{
@@ -157,14 +156,12 @@ pub(super) async fn explain(
     scope: SiteScope,
     Path(id): Path<Uuid>,
 ) -> Result<Json<ExplanationResponse>, Problem> {
-    let facts = state.store.explain_visit(id, scope.sites()).await;
-    let facts = facts.map_err(|e| error::from_store(&e))?;
+    let facts = state.store.explain_visit(id, scope.sites()).await?;
     let facts = require_found(facts, "there is no visit with this id")?;
     let import = state
         .store
         .import_of_visit((id, facts.visit.timestamp))
-        .await
-        .map_err(|e| error::from_store(&e))?;
+        .await?;
     Ok(Json(ExplanationResponse::new(
         facts,
         import,

@@ -8,6 +8,7 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use chassis::Problem;
+use chassis::database::StoreError;
 use chassis::extract::Query;
 use chassis::request_slots::RequestSlot;
 use chassis::stream::{ReaderStalled, STALL_TIMEOUT, drop_when_stalled};
@@ -16,10 +17,10 @@ use utoipa::IntoParams;
 use super::query_params::{QueryPairs, invalid_param};
 use super::site_scope::{ScopedPairs, SiteScope};
 use super::state::SharedState;
-use super::{error, visit_filter};
+use super::visit_filter;
 use crate::domain::export::{ExportFormat, ExportWriteError, ExportWriter, ExportedVisit};
 use crate::domain::visit_filter::VisitFilter;
-use crate::store::{ExportQuery, Store, StoreError};
+use crate::store::{ExportQuery, Store};
 
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -61,9 +62,7 @@ pub(super) async fn export(
     if let Some(site) = &filter.site {
         let found = state.store.report_site(Some(site)).await;
         let missing = || Problem::not_found("there is no such site").field("site");
-        found
-            .map_err(|e| error::from_store(&e))?
-            .ok_or_else(missing)?;
+        found?.ok_or_else(missing)?;
     }
     let place = state.export_slots.acquire(scope.subject());
     let place =
@@ -79,7 +78,7 @@ pub(super) async fn export(
     };
     // An error before the first byte can still be answered with a problem.
     let first = file.next_chunk().await.map_err(|error| match &error {
-        ExportStreamError::Store(error) => error::from_store(error),
+        ExportStreamError::Store(error) => error.into(),
         ExportStreamError::Write(_)
         | ExportStreamError::WriterPanicked
         | ExportStreamError::Stalled(_) => Problem::internal(&error),

@@ -158,7 +158,7 @@ pub(super) async fn list(
     })?;
     let site = scope.resolve_site(parameters.site.as_deref())?;
     let found = state.store.imports(site.as_deref(), before, limit).await;
-    let mut found = found.map_err(|e| error::from_store(&e))?;
+    let mut found = found?;
     let now = state.clock.now();
     Ok(Json(ImportPage {
         next_cursor: truncate_page(&mut found, limit, |import| import.id.to_string()),
@@ -223,7 +223,7 @@ pub(super) async fn remove(
         let removed = state
             .store
             .delete_imported_visits(&import, state.clock.now());
-        match removed.await.map_err(|e| error::from_store(&e))? {
+        match removed.await? {
             0 => return Ok(Json(ImportDeletedResponse { visits })),
             some => visits += some,
         }
@@ -238,8 +238,7 @@ async fn find_import(
     scope: &SiteScope,
     id: Uuid,
 ) -> Result<store::Import, Problem> {
-    let found = state.store.import(id, scope.sites()).await;
-    let found = found.map_err(|e| error::from_store(&e))?;
+    let found = state.store.import(id, scope.sites()).await?;
     site_scope::require_found(found, "there is no import with this id")
 }
 
@@ -284,7 +283,7 @@ fn import_problem(why: &ImportError) -> Problem {
         ImportError::Admission(refusal) => error::from_admission(*refusal, "VISIT_ID_TAKEN"),
         ImportError::ShuttingDown => Problem::unavailable(why),
         ImportError::Record(error) => error::from_record(error),
-        ImportError::Store(error) => error::from_store(error),
+        ImportError::Store(error) => error.into(),
     }
 }
 

@@ -10,7 +10,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::error;
 use super::query_params::{ListParams, QueryPairs, encode_cursor, truncate_page};
 use super::site_scope::{self, SiteScope};
 use super::state::SharedState;
@@ -136,11 +135,7 @@ pub(super) async fn list(
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<SessionPage>, Problem> {
     let query = parse_visit_query(&state.store, scope.restrict(pairs)?).await?;
-    let mut found = state
-        .store
-        .sessions(&query)
-        .await
-        .map_err(|e| error::from_store(&e))?;
+    let mut found = state.store.sessions(&query).await?;
     Ok(Json(SessionPage {
         next_cursor: truncate_page(&mut found, query.limit, |session| {
             encode_cursor(session.period.0, session.entry.id)
@@ -161,14 +156,9 @@ pub(super) async fn one(
     scope: SiteScope,
     Path(id): Path<Uuid>,
 ) -> Result<Json<SessionJourneyResponse>, Problem> {
-    let found = state.store.session(id, scope.sites()).await;
-    let found = found.map_err(|e| error::from_store(&e))?;
+    let found = state.store.session(id, scope.sites()).await?;
     let found = site_scope::require_found(found, "there is no session with this id")?;
-    let journey = state
-        .store
-        .journey(&found)
-        .await
-        .map_err(|e| error::from_store(&e))?;
+    let journey = state.store.journey(&found).await?;
     Ok(Json(SessionJourneyResponse {
         session: found.into(),
         journey: journey.into_iter().map(to_journey_step).collect(),

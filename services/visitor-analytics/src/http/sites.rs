@@ -74,7 +74,7 @@ pub(super) async fn list(
         .store
         .sites(scope.sites(), after.as_deref(), limit)
         .await;
-    let mut found = found.map_err(|e| error::from_store(&e))?;
+    let mut found = found?;
     Ok(axum::Json(SitePage {
         next_cursor: truncate_page(&mut found, limit, |site| BASE64.encode(&site.domain)),
         data: found.into_iter().map(to_response).collect(),
@@ -106,10 +106,7 @@ pub(super) async fn add(
         .add_site(&domain, &settings, state.clock.now())
         .await;
     refresh_ignore_rules(&state).await?;
-    Ok((
-        StatusCode::CREATED,
-        update_response(done.map_err(|e| error::from_store(&e))?)?,
-    ))
+    Ok((StatusCode::CREATED, update_response(done?)?))
 }
 
 /// Update a site.
@@ -138,13 +135,13 @@ pub(super) async fn change(
         .update_site(&domain, &settings, state.clock.now())
         .await;
     refresh_ignore_rules(&state).await?;
-    update_response(done.map_err(|e| error::from_store(&e))?)
+    update_response(done?)
 }
 
 /// Applies the settings in this process immediately. Other replicas follow within seconds.
 async fn refresh_ignore_rules(state: &SharedState) -> Result<(), Problem> {
     let refreshed = state.ignore_rules.refresh(&state.store).await;
-    refreshed.map_err(|e| error::from_store(&e))
+    Ok(refreshed?)
 }
 
 fn update_response(done: SiteUpdateOutcome) -> Result<axum::Json<SiteResponse>, Problem> {

@@ -10,6 +10,7 @@ use crate::app::admission::AdmissionControl;
 use crate::app::ignore_rules::IgnoreRules;
 use crate::app::ingest::IngestService;
 use crate::app::live::LiveHub;
+use crate::app::reports::ReportEngine;
 use crate::domain::privacy::PrivacyPolicy;
 use crate::domain::session::NotifyPolicy;
 use crate::store::Store;
@@ -21,6 +22,7 @@ pub struct AppState {
     pub ingest: IngestService,
     pub admission: AdmissionControl,
     pub store: Store,
+    pub reports: ReportEngine,
     pub privacy_policy: PrivacyPolicy,
     pub notify_policy: NotifyPolicy,
     pub clock: Clock,

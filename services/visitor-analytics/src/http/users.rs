@@ -7,7 +7,6 @@ use chassis::extract::{Path, Query};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::error;
 use super::site_scope::SiteScope;
 use super::state::SharedState;
 use super::visitor_params::{VisitorParams, parse_path_id};
@@ -54,9 +53,7 @@ pub(super) async fn erase(
     let now = state.clock.now();
     let person = Person::User(&user_id);
     let erased = state.store.erase(person, site.as_deref(), now).await;
-    let erased = erased
-        .map_err(|e| error::from_store(&e))?
-        .ok_or_else(|| Problem::not_found("there is no user with this id"))?;
+    let erased = erased?.ok_or_else(|| Problem::not_found("there is no user with this id"))?;
     Ok(Json(UserErasureResponse {
         user_id,
         visitors: erased.visitors,

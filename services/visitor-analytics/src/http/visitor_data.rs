@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use axum::Json;
 use axum::extract::State;
 use chassis::Problem;
+use chassis::database::StoreError;
 use chassis::extract::{Path, Query};
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
@@ -12,15 +13,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::error;
 use super::events::read::{EventResponse, to_response};
 use super::query_params::{check_limit, decode_cursor, encode_cursor, parse_cursor, truncate_page};
 use super::site_scope::SiteScope;
 use super::state::{AppState, SharedState};
 use super::visitor_params::{parse_path_id, visitor_not_found};
-use crate::store::{
-    AnnouncedSession, BotFilter, EventQuery, StoreError, VisitorSession, VisitorVisit,
-};
+use crate::store::{AnnouncedSession, BotFilter, EventQuery, VisitorSession, VisitorVisit};
 
 /// Article 15 requires the sources of the data.
 const DATA_SOURCES: [&str; 4] = [
@@ -144,8 +142,7 @@ pub(super) async fn data(
         id: &id,
         site: site.as_deref(),
     };
-    let page = reader.read_page(place, limit).await;
-    let page = page.map_err(|e| error::from_store(&e))?;
+    let page = reader.read_page(place, limit).await?;
     if begins && page.sessions.len() + page.visits.len() + page.events.len() == 0 {
         return Err(visitor_not_found());
     }

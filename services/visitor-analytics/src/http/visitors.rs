@@ -8,7 +8,6 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::error;
 use super::site_scope::SiteScope;
 use super::state::SharedState;
 use super::visitor_params::{VisitorParams, parse_path_id, visitor_not_found};
@@ -63,9 +62,7 @@ pub(super) async fn one(
 ) -> Result<Json<VisitorResponse>, Problem> {
     let (id, site) = parse_target(id, &scope, &parameters)?;
     let found = state.store.visitor(&id, site.as_deref()).await;
-    let found = found
-        .map_err(|e| error::from_store(&e))?
-        .ok_or_else(visitor_not_found)?;
+    let found = found?.ok_or_else(visitor_not_found)?;
     Ok(Json(VisitorResponse {
         id,
         first_seen_at: found.first_seen_at,
@@ -101,9 +98,7 @@ pub(super) async fn erase(
     let now = state.clock.now();
     let person = Person::Visitor(&id);
     let erased = state.store.erase(person, site.as_deref(), now).await;
-    let erased = erased
-        .map_err(|e| error::from_store(&e))?
-        .ok_or_else(visitor_not_found)?;
+    let erased = erased?.ok_or_else(visitor_not_found)?;
     Ok(Json(VisitorErasureResponse {
         id,
         visits: erased.visits,

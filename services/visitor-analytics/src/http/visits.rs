@@ -9,7 +9,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::error;
 use super::query_params::{ListParams, QueryPairs, encode_cursor};
 use super::site_scope::{SiteScope, require_found};
 use super::state::SharedState;
@@ -38,11 +37,7 @@ pub(super) async fn list(
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<VisitPage>, Problem> {
     let query = parse_visit_query(&state.store, scope.restrict(pairs)?).await?;
-    let found = state
-        .store
-        .visits(&query)
-        .await
-        .map_err(|e| error::from_store(&e))?;
+    let found = state.store.visits(&query).await?;
     let last = found.visits.last().filter(|_| found.has_more);
     Ok(Json(VisitPage {
         next_cursor: last.map(|visit| encode_cursor(visit.timestamp, visit.id)),
@@ -62,7 +57,6 @@ pub(super) async fn one(
     scope: SiteScope,
     Path(id): Path<Uuid>,
 ) -> Result<Json<Visit>, Problem> {
-    let visit = state.store.visit(id, scope.sites()).await;
-    let visit = visit.map_err(|e| error::from_store(&e))?;
+    let visit = state.store.visit(id, scope.sites()).await?;
     require_found(visit, "there is no visit with this id").map(Json)
 }

@@ -2,11 +2,12 @@
 
 use bot_detection::BotRule;
 use bot_detection::behaviour::{SessionVisit, evaluate_session};
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::Store;
 use super::verdict_update::{VerdictChange, restore_verdict};
-use super::{Store, StoreError};
 
 /// Only the last visits of a longer session are checked.
 const MAX_CHECKED_VISITS: i64 = 2_000;

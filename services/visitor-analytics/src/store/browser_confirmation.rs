@@ -1,11 +1,12 @@
 //! Confirmation by the page script that a browser displayed the page of a visit.
 
 use bot_detection::BotRule;
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::Store;
 use super::verdict_update::SessionAnnouncement;
-use super::{Store, StoreError};
 use crate::domain::session::NotifyPolicy;
 
 impl Store {

@@ -1,4 +1,4 @@
-//! The store's connections and caches.
+//! The store: handles to its subjects over one pool of connections.
 
 use std::sync::Arc;
 
@@ -9,8 +9,7 @@ use super::cache_age::TextIdCache;
 use super::dimension::DimensionCache;
 use super::partition::PartitionCache;
 use super::record::WriterLease;
-use super::report::{DayAggregateCache, ResultCache};
-use super::rollup::DirtyDays;
+use super::rollup::{DirtyDays, Rollups};
 use super::salt::SaltCache;
 use super::site::SiteIdCache;
 use crate::domain::enriched_visit::{EnrichedVisit, LocationStatus};
@@ -22,7 +21,14 @@ const BACKGROUND_CONNECTIONS: u32 = 5;
 
 #[derive(Clone, Debug)]
 pub struct Store {
+    pub rollups: Rollups,
     pub(super) pool: PgPool,
+    pub(super) caches: SharedCaches,
+}
+
+/// What the handles share with each other, and with the store for background work.
+#[derive(Clone, Debug)]
+pub(super) struct SharedCaches {
     /// All visits are recorded over one connection, so that the caches of its PostgreSQL backend
     /// stay warm. A pool would take its connections in turn.
     pub(super) writer_lease: Arc<Mutex<WriterLease>>,
@@ -31,8 +37,6 @@ pub struct Store {
     pub(super) site_ids: SiteIdCache,
     pub(super) salts: SaltCache,
     pub(super) partitions: PartitionCache,
-    pub(super) day_aggregates: DayAggregateCache,
-    pub(super) results: ResultCache,
     /// Ids of the texts in `rollup_value`.
     pub(super) text_ids: TextIdCache,
     pub(super) wakeups: Arc<WorkerWakeups>,
@@ -47,63 +51,76 @@ pub(super) struct WorkerWakeups {
     pub(super) erasures: Notify,
 }
 
-impl Store {
-    /// Returns a store with its own pool for background work and commands, whose statements may
-    /// take longer than a request's.
-    #[must_use]
-    pub fn for_background(&self) -> Self {
+impl SharedCaches {
+    fn new(pool: &PgPool) -> Self {
+        let writer = WriterLease::new(chassis::database::key_lookup_options(pool));
         Self {
-            pool: chassis::database::background_pool(&self.pool, BACKGROUND_CONNECTIONS),
-            ..self.clone()
-        }
-    }
-
-    /// Creates a store over a pool of connections to a migrated database.
-    #[must_use]
-    pub fn new(pool: PgPool) -> Self {
-        Self {
-            writer_lease: Arc::new(Mutex::new(WriterLease::new(
-                chassis::database::key_lookup_options(&pool),
-            ))),
-            pool,
+            writer_lease: Arc::new(Mutex::new(writer)),
             dimensions: DimensionCache::new(),
             dirty_days: DirtyDays::default(),
             site_ids: SiteIdCache::new(),
             salts: SaltCache::default(),
             partitions: PartitionCache::default(),
-            day_aggregates: DayAggregateCache::new(),
-            results: ResultCache::new(),
             text_ids: TextIdCache::new(MAX_CACHED_VALUE_IDS),
             wakeups: Arc::default(),
+        }
+    }
+}
+
+impl Store {
+    /// Returns a store with its own pool for background work and commands, whose statements may
+    /// take longer than a request's.
+    #[must_use]
+    pub fn for_background(&self) -> Self {
+        let pool = chassis::database::background_pool(&self.pool, BACKGROUND_CONNECTIONS);
+        Self::over(pool, self.caches.clone())
+    }
+
+    /// Creates a store over a pool of connections to a migrated database.
+    #[must_use]
+    pub fn new(pool: PgPool) -> Self {
+        let caches = SharedCaches::new(&pool);
+        Self::over(pool, caches)
+    }
+
+    fn over(pool: PgPool, caches: SharedCaches) -> Self {
+        let rollups = Rollups {
+            pool: pool.clone(),
+            text_ids: caches.text_ids.clone(),
+        };
+        Self {
+            rollups,
+            pool,
+            caches,
         }
     }
 
     /// Notified when the outbox may have entries.
     #[must_use]
     pub fn outbox_wakeup(&self) -> &Notify {
-        &self.wakeups.outbox
+        &self.caches.wakeups.outbox
     }
 
     /// Notified when an erasure has to be forwarded to notification.
     #[must_use]
     pub fn erasures_wakeup(&self) -> &Notify {
-        &self.wakeups.erasures
+        &self.caches.wakeups.erasures
     }
 
     /// Notified when a visit is stored without its location.
     #[must_use]
     pub fn locations_wakeup(&self) -> &Notify {
-        &self.wakeups.locations
+        &self.caches.wakeups.locations
     }
 
     /// Wakes the workers that have something to do for recorded visits.
     pub fn wake_workers(&self, recorded: &[EnrichedVisit]) {
-        self.wakeups.outbox.notify_one();
+        self.caches.wakeups.outbox.notify_one();
         if recorded
             .iter()
             .any(|visit| visit.location_status == LocationStatus::Pending)
         {
-            self.wakeups.locations.notify_one();
+            self.caches.wakeups.locations.notify_one();
         }
     }
 }

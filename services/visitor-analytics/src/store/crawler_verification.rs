@@ -1,10 +1,11 @@
 //! Crawler verification of visits that are already recorded.
 
 use bot_detection::BotRule;
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::Store;
 
 impl Store {
     /// Adds the result of the crawler verification to a visit's verdict, unless it has one.

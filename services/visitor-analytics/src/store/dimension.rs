@@ -12,6 +12,7 @@ mod verdict;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use common::geo::Location;
 use quick_cache::sync::Cache;
 use sqlx::PgConnection;
@@ -20,7 +21,6 @@ use uuid::Uuid;
 pub(super) use table::key;
 use table::{DimensionId, DimensionTable};
 
-use super::StoreError;
 use super::cache_age::CacheAge;
 use crate::domain::enriched_visit::EnrichedVisit;
 

@@ -1,10 +1,10 @@
 //! Counts how often a recorded visit was submitted again, and when last.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::StoreError;
 use super::visit::VisitKey;
 
 /// Counts duplicates. A key may occur several times.

@@ -11,6 +11,7 @@ mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
@@ -25,7 +26,7 @@ use super::import::rebuild_sessions;
 use super::record::locks;
 use super::rollup::{TouchedPeriod, visitor_hash};
 use super::session::VisitorKey;
-use super::{Store, StoreError, duplicate_visit};
+use super::{Store, duplicate_visit};
 
 /// Further sites of a visitor, or visitors of a user, may appear between the lookup and the lock.
 const MAX_ERASE_ATTEMPTS: usize = 5;
@@ -70,7 +71,7 @@ impl Store {
         if keys.is_empty() {
             // notification may know a person whose visits have expired here.
             call::insert(&mut connection, person, &keys, site, now).await?;
-            self.wakeups.erasures.notify_one();
+            self.caches.wakeups.erasures.notify_one();
             return Ok(None);
         }
         for _ in 0..MAX_ERASE_ATTEMPTS {
@@ -84,12 +85,12 @@ impl Store {
             }
             call::insert(&mut transaction, person, &keys, site, now).await?;
             let (erased, periods) = erase_rows(&mut transaction, person, &keys, now).await?;
-            let marks = &self.dirty_days;
+            let marks = &self.caches.dirty_days;
             marks
                 .mark_changed(&mut transaction, periods.into_iter(), now)
                 .await?;
             transaction.commit().await?;
-            self.wakeups.erasures.notify_one();
+            self.caches.wakeups.erasures.notify_one();
             return Ok(Some(erased).filter(|erased| !erased.is_empty()));
         }
         Err(StoreError::Corrupt(

@@ -1,14 +1,17 @@
 //! Events: recording, lists, counts and expiry.
 
+mod step_event;
+
 use std::collections::{HashMap, HashSet};
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::visit::{BotFilter, VisitKey};
-use super::{RecordOutcome, Store, StoreError};
+use super::{RecordOutcome, Store};
 
 #[derive(Clone, Debug)]
 pub struct Event {

@@ -1,13 +1,15 @@
 //! Goals: list, add and remove, and the events that reach them.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::TryStreamExt as _;
 use rollups::goal::EventTimes;
+use rollups::query::ReportPeriod;
 use uuid::Uuid;
 
+use super::Store;
 use super::rollup::visitor_hash;
 use super::segment::UpsertOutcome;
-use super::{BoundedResult, ReportQuery, Store, StoreError};
 use crate::domain::goal::GoalTarget;
 
 const MAX_GOALS_PER_SITE: i64 = 20;
@@ -95,30 +97,32 @@ impl Store {
         Ok(removed.execute(&self.pool).await?.rows_affected() > 0)
     }
 
-    /// The times of all events of a type by visitor, in the period of a report and a day around it.
+    /// The times of all events of a type by visitor, in a period and a day around it. Returns
+    /// `None` if there are more than a report can hold.
     pub async fn goal_event_times(
         &self,
-        query: &ReportQuery,
+        site_id: i32,
+        period: &ReportPeriod,
         event_type: &str,
-    ) -> Result<BoundedResult<EventTimes>, StoreError> {
+    ) -> Result<Option<EventTimes>, StoreError> {
         let rows = sqlx::query!(
             "select visitor_id, timestamp from visitor_analytics.event
              where site_id = $1 and timestamp >= $2 and timestamp < $3 and event_type = $4
              order by timestamp",
-            query.site.id,
-            query.period.from - EVENT_MARGIN,
-            query.period.to + EVENT_MARGIN,
+            site_id,
+            period.from - EVENT_MARGIN,
+            period.to + EVENT_MARGIN,
             event_type,
         );
         let (mut rows, mut happened, mut count) = (rows.fetch(&self.pool), EventTimes::new(), 0);
         while let Some(row) = rows.try_next().await? {
             count += 1;
             if count > MAX_GOAL_EVENTS {
-                return Ok(BoundedResult::LimitExceeded);
+                return Ok(None);
             }
             let moments = happened.entry(visitor_hash(&row.visitor_id)).or_default();
             moments.push(row.timestamp.timestamp());
         }
-        Ok(BoundedResult::Complete(happened))
+        Ok(Some(happened))
     }
 }

@@ -4,6 +4,7 @@ mod remove;
 
 pub(super) use remove::rebuild_sessions;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
@@ -11,7 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::visit::VisitKey;
-use super::{SiteLookup, Store, StoreError};
+use super::{SiteLookup, Store};
 use crate::domain::engagement::Engagement;
 
 /// A runner renews `touched_at` at least this often. After this time it counts as gone.

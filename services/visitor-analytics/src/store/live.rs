@@ -2,14 +2,15 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::visitor_analytics::Visit;
 use sqlx::PgConnection;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use uuid::Uuid;
 
+use super::Store;
 use super::visit::VisitKey;
-use super::{Store, StoreError};
 
 /// Every listener holds this lock, shared, as long as its connection lives.
 const LISTENER_LOCK: (i32, i32) = (0x7e7c, 0);

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::visitor_analytics::{ArrivedSession, ArrivedVisitor, Visit, VisitorArrived};
 use ipnet::IpNet;
 use uuid::Uuid;
 
+use super::Store;
 use super::visit::VisitKey;
-use super::{Store, StoreError};
 use crate::domain::session::IncomingVisit;
 
 /// A claimed entry must be processed within this time; then another process may claim it.

@@ -4,12 +4,13 @@ mod cache;
 
 use std::collections::BTreeSet;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveTime, Utc};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 pub(super) use cache::PartitionCache;
 
-use super::{Store, StoreError};
+use super::Store;
 
 /// Earlier months share a partition that the migration creates.
 pub(super) const FIRST_MONTHLY_PARTITION: NaiveDate =
@@ -30,11 +31,11 @@ impl Store {
             .map(month_of)
             .filter(|month| *month >= FIRST_MONTHLY_PARTITION)
             .collect();
-        for month in self.partitions.missing_months(&months) {
+        for month in self.caches.partitions.missing_months(&months) {
             // Boxed, because otherwise the future of every request would reserve memory for this
             // rare call.
             Box::pin(create_partitions(&self.pool, month)).await?;
-            self.partitions.insert(month);
+            self.caches.partitions.insert(month);
         }
         Ok(())
     }
@@ -42,7 +43,7 @@ impl Store {
     /// Creates the partitions of this month and the next in advance, so that no visit has to wait.
     /// Clears the cache, since somebody may have dropped a partition by hand.
     pub async fn ensure_upcoming_partitions(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
-        self.partitions.clear();
+        self.caches.partitions.clear();
         let next = now.checked_add_months(Months::new(1)).unwrap_or(now);
         self.ensure_partitions([now, next].into_iter()).await
     }

@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::geo::Location;
 use sqlx::PgConnection;
 use sqlx::types::ipnet::IpNet;
 use uuid::Uuid;
 
+use super::Store;
 use super::rollup::TouchedPeriod;
-use super::{Store, StoreError};
 use crate::domain::enriched_visit::{EnrichedVisit, LocationStatus};
 
 /// Addresses are deleted after this time, even if their location was never found.
@@ -134,6 +135,7 @@ impl Store {
         let locations: Vec<_> = found.iter().map(|(_, place)| place.as_deref()).collect();
         let mut transaction = self.pool.begin().await?;
         let located = self
+            .caches
             .dimensions
             .location_ids(&mut transaction, &locations)
             .await?;
@@ -172,12 +174,13 @@ impl Store {
         .await?;
         let touched = touched_periods(&mut transaction, visits, now).await?;
         let marked = self
+            .caches
             .dirty_days
             .mark(&mut transaction, touched.into_iter(), now)
             .await?;
         transaction.commit().await?;
-        self.wakeups.outbox.notify_one();
-        self.dirty_days.remember(marked);
+        self.caches.wakeups.outbox.notify_one();
+        self.caches.dirty_days.remember(marked);
         Ok(())
     }
 

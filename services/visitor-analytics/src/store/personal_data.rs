@@ -1,9 +1,10 @@
 //! Sessions and announcements of a visitor, page by page, newest first.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::Store;
 
 #[derive(Clone, Debug)]
 pub struct VisitorSession {

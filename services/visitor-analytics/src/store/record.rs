@@ -9,6 +9,7 @@ mod writer_lease;
 
 use std::collections::{HashMap, HashSet};
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
@@ -23,7 +24,7 @@ use super::dimension::{DimensionCache, VisitDimensionIds};
 use super::rollup::MarkedDays;
 use super::session::{SessionsByVisitor, VisitorKey};
 use super::visit::{self, ExistingVisit, VisitKey};
-use super::{Store, StoreError, duplicate_visit, session};
+use super::{Store, duplicate_visit, session};
 use crate::domain::enriched_visit::{EnrichedVisit, LocationStatus};
 use crate::domain::session::{NotifyPolicy, NotifyTrigger};
 
@@ -87,7 +88,7 @@ impl Store {
             trigger: notify_policy.trigger,
             is_first: true,
         };
-        let mut lease = self.writer_lease.lock().await;
+        let mut lease = self.caches.writer_lease.lock().await;
         let mut writer = lease.take(now).await?;
         let recorded = attempt.record(&mut writer).await;
         // After any other error the state of the connection is unknown, so it is closed.
@@ -100,7 +101,7 @@ impl Store {
     /// Must be called a few times per second, so that other processes get the lease when they wait
     /// for it.
     pub async fn maintain_lease(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
-        self.writer_lease.lock().await.maintain(now).await
+        self.caches.writer_lease.lock().await.maintain(now).await
     }
 }
 
@@ -214,7 +215,7 @@ impl<'a> RecordAttempt<'a> {
         let visits: Vec<_> = new.iter().map(|&index| &self.batch[index]).collect();
         Ok(BatchDraft {
             sessions: sessions_by_visit(&plans),
-            dimension_ids: self.store.dimensions.look_up(&visits),
+            dimension_ids: self.store.caches.dimensions.look_up(&visits),
             duplicates: self.duplicates(&new, &existing),
             existing,
             new,
@@ -234,6 +235,7 @@ impl<'a> RecordAttempt<'a> {
                 .all(|visit| visit.location_status != LocationStatus::Pending)
             && self
                 .store
+                .caches
                 .dirty_days
                 .are_marked(touched_periods(&draft.plans), self.now)
     }
@@ -258,14 +260,14 @@ impl<'a> RecordAttempt<'a> {
             return Ok(None);
         }
         duplicate_visit::count_duplicates(connection, &draft.duplicates, self.now).await?;
-        let dirty_days = &self.store.dirty_days;
+        let dirty_days = &self.store.caches.dirty_days;
         let marked = dirty_days.mark(connection, touched_periods(&draft.plans), self.now);
         marked.await.map(Some)
     }
 
     fn finish_commit(&self, draft: &BatchDraft, marked: MarkedDays) -> Vec<RecordedVisit> {
-        self.store.dimensions.remember(&draft.dimension_ids);
-        self.store.dirty_days.remember(marked);
+        self.store.caches.dimensions.remember(&draft.dimension_ids);
+        self.store.caches.dirty_days.remember(marked);
         self.recorded_visits(&draft.existing, &draft.new, &draft.sessions)
     }
 

@@ -3,15 +3,16 @@
 
 mod site;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Months, NaiveDate, NaiveTime, Utc};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
+use super::Store;
 use super::partition::{self, FIRST_MONTHLY_PARTITION};
 use super::record::locks;
 use super::rollup::{self, TouchedPeriod};
 use super::session::VisitorKey;
-use super::{Store, StoreError};
 
 pub use site::ExpiringSite;
 
@@ -244,11 +245,12 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         let marked = self
+            .caches
             .dirty_days
             .mark(&mut transaction, periods.into_iter(), now);
         let marked = marked.await?;
         transaction.commit().await?;
-        self.dirty_days.remember(marked);
+        self.caches.dirty_days.remember(marked);
         Ok(cut.rows_affected() > 0)
     }
 

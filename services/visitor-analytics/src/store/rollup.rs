@@ -1,7 +1,7 @@
 //! Rollups of past days, kept consistent with the visits.
 //!
 //! A day is either folded or dirty. Every change of visits marks its days ([`DirtyDays`]). A day
-//! that ended a while ago is folded from its visits ([`Store::fold_day`]); the transaction that
+//! that ended a while ago is folded from its visits ([`Rollups::fold_day`]); the transaction that
 //! writes its rollups removes the mark. A report reads the rollups of folded days and folds dirty
 //! days itself.
 
@@ -10,43 +10,43 @@ mod day_rollup;
 mod dictionary;
 mod dirty_day;
 mod fold;
+mod handle;
 mod month;
 mod paths;
 mod quarter_hour;
+mod report_rows;
 mod schedule;
 mod time_zone;
 mod time_zone_change;
+mod value_text;
 mod verify;
 mod visit_ids;
 mod write;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, NaiveDate, Utc};
 use rollups::day::LocalDay;
 use sqlx::PgConnection;
 
-pub(super) use column_block::{
-    day_versions as block_versions, delete_before as delete_blocks_before, load as load_blocks,
-    load_visitor_lists,
-};
+pub(super) use column_block::delete_before as delete_blocks_before;
 pub use day_rollup::{ClaimedDay, DayRollup, RollupRow};
-pub(super) use dictionary::ValueDictionary;
+pub use dictionary::ValueDictionary;
 pub(super) use dirty_day::{DirtyDays, MarkedDays, TouchedPeriod};
 pub use fold::visitor_hash;
-pub(super) use month::load_sums;
-pub(super) use paths::{EncodedPaths, encode_day as encode_day_paths, load as load_paths};
-pub(super) use quarter_hour::{QuarterHourDay, load_days as load_quarter_hours};
-pub(super) use schedule::OPEN_DAY_GRACE;
+pub use handle::Rollups;
+pub use paths::EncodedPaths;
+pub(crate) use paths::encode_day as encode_day_paths;
+pub use quarter_hour::QuarterHourDay;
+pub use schedule::OPEN_DAY_GRACE;
 use schedule::ROLLUP_LEASE;
 pub(super) use time_zone::parse_time_zone;
 pub(super) use time_zone_change::mark_all_days;
 pub use verify::{MetricMismatch, VerifiableDay, VerifyOutcome};
-pub(super) use write::{
-    EncodedMetrics, VALUES_LOCK, encode_metrics, ensure_value_ids, find_value_id,
-};
+pub use write::EncodedMetrics;
+pub(super) use write::VALUES_LOCK;
+pub(crate) use write::encode_metrics;
 
-use super::{Store, StoreError};
-
-impl Store {
+impl Rollups {
     /// Claims at most `limit` days that are due. No other process claims them until the lease
     /// expires.
     pub async fn claim_days(

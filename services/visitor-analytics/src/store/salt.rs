@@ -5,12 +5,13 @@ mod cache;
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_lc_rs::rand;
+use chassis::database::StoreError;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use cache::ExpiringSalt;
 pub(super) use cache::SaltCache;
 
-use super::{Store, StoreError};
+use super::Store;
 use crate::domain::visitor_id::{SALT_BYTES, Salt, SaltPeriod};
 
 impl Store {
@@ -20,7 +21,7 @@ impl Store {
         periods: BTreeSet<SaltPeriod>,
         now: DateTime<Utc>,
     ) -> Result<BTreeMap<SaltPeriod, Salt>, StoreError> {
-        let (salts, missing) = self.salts.look_up(&periods, now);
+        let (salts, missing) = self.caches.salts.look_up(&periods, now);
         if missing.is_empty() {
             return Ok(salts);
         }
@@ -34,15 +35,15 @@ impl Store {
         periods: &BTreeSet<SaltPeriod>,
         now: DateTime<Utc>,
     ) -> Result<BTreeMap<SaltPeriod, Salt>, StoreError> {
-        let _turn = self.salts.create_lock.lock().await;
-        let (mut salts, missing) = self.salts.look_up(periods, now);
+        let _turn = self.caches.salts.create_lock.lock().await;
+        let (mut salts, missing) = self.caches.salts.look_up(periods, now);
         if missing.is_empty() {
             return Ok(salts);
         }
         self.insert_salts(&missing, now).await?;
         for (period, salt) in self.load_salts(&missing).await? {
             salts.insert(period, salt.0.clone());
-            self.salts.insert(period, salt);
+            self.caches.salts.insert(period, salt);
         }
         Ok(salts)
     }
@@ -56,8 +57,7 @@ impl Store {
         let mut fresh = vec![];
         for _ in periods {
             let mut salt = [0; SALT_BYTES];
-            rand::fill(&mut salt)
-                .map_err(|_| StoreError::Corrupt("the random number generator failed"))?;
+            rand::fill(&mut salt).map_err(|_| StoreError::RandomSource)?;
             fresh.push(salt.to_vec());
         }
         let (kinds, days) = period_columns(periods);

@@ -1,10 +1,11 @@
 //! Segments: named sets of filters.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::{Store, StoreError};
+use super::Store;
 use crate::domain::segment::FilterValues;
 
 const MAX_SEGMENTS: i64 = 1_000;

@@ -5,6 +5,7 @@ mod visitor_key;
 
 use std::collections::HashMap;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -12,7 +13,6 @@ use uuid::Uuid;
 pub use read::{PathStep, SessionDetails};
 pub(super) use visitor_key::{SessionsByVisitor, VisitorKey};
 
-use super::StoreError;
 use super::record::VisitorSessionPlan;
 use crate::domain::session::{SESSION_TIMEOUT, Session};
 

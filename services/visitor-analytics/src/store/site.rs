@@ -3,21 +3,25 @@
 mod id_cache;
 mod ignore_rules;
 mod new_site_limit;
+mod report_site;
 mod settings;
 
 use std::collections::{BTreeSet, HashMap};
 
 pub(super) use id_cache::SiteIdCache;
 pub use new_site_limit::NewSiteCount;
+pub use report_site::ReportSite;
 pub use settings::{Site, SiteUpdateOutcome};
 
-use super::{Store, StoreError};
+use chassis::database::StoreError;
+
+use super::Store;
 
 impl Store {
     /// Whether this domain is cached as a site's; does not query the database.
     #[must_use]
     pub fn is_site_cached(&self, domain: &str) -> bool {
-        self.site_ids.0.peek(domain).is_some()
+        self.caches.site_ids.0.peek(domain).is_some()
     }
 
     /// The ids of sites by domain. All sites exist, since visits of other sites are not admitted.
@@ -28,7 +32,7 @@ impl Store {
         let mut ids = HashMap::new();
         let mut missing = BTreeSet::new();
         for domain in domains {
-            match self.site_ids.0.get(domain) {
+            match self.caches.site_ids.0.get(domain) {
                 Some(id) => _ = ids.insert(domain, id),
                 None => _ = missing.insert(domain),
             }
@@ -61,7 +65,7 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         for row in &rows {
-            self.site_ids.0.insert(row.domain.clone(), row.id);
+            self.caches.site_ids.0.insert(row.domain.clone(), row.id);
         }
         Ok(rows.into_iter().map(|row| (row.domain, row.id)).collect())
     }

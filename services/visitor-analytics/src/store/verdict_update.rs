@@ -4,14 +4,15 @@
 use std::collections::HashMap;
 
 use bot_detection::{BotCategory, BotRule, BotVerdict};
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, Postgres, Transaction};
 use uuid::Uuid;
 
+use super::Store;
 use super::record::locks;
 use super::rollup::TouchedPeriod;
 use super::session::VisitorKey;
-use super::{Store, StoreError};
 
 #[derive(Clone, Debug)]
 pub(super) struct VerdictChange {
@@ -100,7 +101,7 @@ impl Store {
             return Ok(0);
         }
         let begin = locks::begin_locked(visitors);
-        let mut lease = self.writer_lease.lock().await;
+        let mut lease = self.caches.writer_lease.lock().await;
         // Uses the connection that holds the lease, if this process does. Otherwise the process
         // would have to give up the lease for each detected session.
         let Some(mut writer) = lease.take_leased() else {
@@ -128,6 +129,7 @@ impl Store {
     ) -> Result<u64, StoreError> {
         let verdicts: Vec<_> = changes.iter().map(|change| Some(&change.verdict)).collect();
         let verdict_ids = self
+            .caches
             .dimensions
             .verdict_ids(&mut transaction, &verdicts)
             .await?;
@@ -183,7 +185,11 @@ impl Store {
             from: session.started_at,
             to: session.last_seen_at,
         });
-        let marked = self.dirty_days.mark(&mut transaction, touched, now).await?;
+        let marked = self
+            .caches
+            .dirty_days
+            .mark(&mut transaction, touched, now)
+            .await?;
         if let Some(announcement) = announcement {
             announcement
                 .insert_into_outbox(&mut transaction, now)
@@ -191,10 +197,10 @@ impl Store {
         }
         transaction.commit().await?;
         if announcement.is_some() {
-            self.wakeups.outbox.notify_one();
+            self.caches.wakeups.outbox.notify_one();
         }
-        self.dimensions.remember_verdicts(&verdict_ids);
-        self.dirty_days.remember(marked);
+        self.caches.dimensions.remember_verdicts(&verdict_ids);
+        self.caches.dirty_days.remember(marked);
         Ok(updated)
     }
 }

@@ -12,6 +12,7 @@ pub(super) mod row;
 
 use std::collections::HashMap;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use common::clock::timestamp_of;
@@ -27,7 +28,7 @@ pub(super) use key::{VisitKey, key};
 pub use of_visitor::VisitorVisit;
 use row::{VisitRow, select_visits};
 
-use super::{SiteLookup, Store, StoreError};
+use super::{SiteLookup, Store};
 
 /// The part of a stored visit that a response to a duplicate contains.
 #[expect(clippy::struct_field_names, reason = "the columns' names")]

@@ -1,10 +1,11 @@
 //! Explains a visit: what is stored about it besides its own row.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
 use uuid::Uuid;
 
-use super::{SiteLookup, Store, StoreError};
+use super::{SiteLookup, Store};
 
 #[derive(Clone, Debug)]
 pub struct VisitExplanation {

@@ -1,12 +1,13 @@
 //! The current verdict of a visit, as the basis for changes.
 
 use bot_detection::{BotRule, BotVerdict};
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::Store;
 use super::session::VisitorKey;
 use super::verdict_update::{VerdictChange, restore_verdict};
-use super::{Store, StoreError};
 
 pub(super) struct VisitVerdict {
     id: Uuid,

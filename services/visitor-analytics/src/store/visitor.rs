@@ -1,8 +1,9 @@
 //! Summary of a visitor.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 
-use super::{Store, StoreError};
+use super::Store;
 
 #[derive(Clone, Debug)]
 pub struct Visitor {

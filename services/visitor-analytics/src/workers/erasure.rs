@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use chassis::database::StoreError;
 use common::clock::Clock;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -10,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::outbox_relay::backoff;
 use super::{PollSchedule, RoundOutcome, run_rounds};
 use crate::clients::notification::NotificationClient;
-use crate::store::{ErasureCall, Store, StoreError};
+use crate::store::{ErasureCall, Store};
 
 /// How often pending requests are polled. An erasure wakes the worker of its process; requests of
 /// other processes are found by polling.

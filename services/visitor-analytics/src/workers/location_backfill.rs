@@ -4,12 +4,13 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use chassis::database::StoreError;
 use common::clock::Clock;
 use tokio_util::sync::CancellationToken;
 
 use super::{PollSchedule, RoundOutcome, run_rounds};
 use crate::clients::geo::GeoClient;
-use crate::store::{PendingLocation, Store, StoreError};
+use crate::store::{PendingLocation, Store};
 
 /// How often pending locations are polled. Recording a visit without its location wakes the worker.
 const BACKFILL_SCHEDULE: PollSchedule = PollSchedule {

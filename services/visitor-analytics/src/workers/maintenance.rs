@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use chassis::database::StoreError;
 use chassis::panics::catch_panics;
 use common::clock::Clock;
 use tokio::sync::Notify;
@@ -10,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{PollSchedule, RoundOutcome, run_rounds};
 use crate::domain::privacy::RetentionPeriod;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 const MAINTENANCE_SCHEDULE: PollSchedule = PollSchedule::every(Duration::from_mins(1));
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chassis::database::StoreError;
 use chassis::service_client::ServiceClientError;
 use chrono::TimeDelta;
 use common::clock::Clock;
@@ -9,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{PollSchedule, RoundOutcome, run_rounds};
 use crate::clients::notification::NotificationClient;
-use crate::store::{Announcement, CompletedAnnouncement, Store, StoreError};
+use crate::store::{Announcement, CompletedAnnouncement, Store};
 
 /// How often the outbox is polled. Together with the size of a batch, this limits the rate, so that
 /// announcing thousands of visitors does not slow down recording them. Recording visits wakes the

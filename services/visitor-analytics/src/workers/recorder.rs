@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::batch::Batch;
+use chassis::database::StoreError;
 use common::clock::Clock;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +14,7 @@ use crate::app::live::VisitPublisher;
 use crate::app::recorder::{RecordResult, RecorderQueue};
 use crate::domain::enriched_visit::EnrichedVisit;
 use crate::domain::session::NotifyPolicy;
-use crate::store::{RecordOutcome, Store, StoreError};
+use crate::store::{RecordOutcome, Store};
 
 /// Maximum duration of a transaction.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(10);

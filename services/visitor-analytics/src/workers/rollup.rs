@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chassis::database::StoreError;
 use chassis::panics::catch_panics;
 use common::clock::Clock;
 use tokio::sync::Notify;
@@ -9,7 +10,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{PollSchedule, RoundOutcome, run_rounds};
-use crate::store::{ClaimedDay, Store, StoreError};
+use crate::store::{ClaimedDay, Store};
 
 const ROLLUP_SCHEDULE: PollSchedule = PollSchedule {
     busy_interval: Duration::from_secs(2),
@@ -35,6 +36,7 @@ impl RollupWorker {
     async fn fold_due_days(&self, stop: &CancellationToken) -> Result<RoundOutcome, StoreError> {
         let due = self
             .store
+            .rollups
             .claim_days(self.clock.now(), MAX_CLAIMED_DAYS)
             .await?;
         for day in &due {
@@ -66,7 +68,7 @@ impl RollupWorker {
     /// A day that fails is folded after its lease has expired; other days continue.
     async fn fold_day(&self, day: &ClaimedDay) {
         let (site, date) = (day.site_id, day.date);
-        let outcome = match self.store.fold_claimed_day(day).await {
+        let outcome = match self.store.rollups.fold_claimed_day(day).await {
             Ok(Some(rows)) => {
                 tracing::debug!(site, %date, rows, "folded a day");
                 "folded"

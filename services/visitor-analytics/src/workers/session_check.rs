@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use bot_detection::BotRule;
+use chassis::database::StoreError;
 use chassis::panics::catch_panics;
 use common::clock::Clock;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::session_monitor::{SessionCheck, SessionCheckQueue, SessionMonitor};
 use crate::domain::session::SESSION_TIMEOUT;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// Pause after a failed check.
 const RETRY_DELAY: Duration = Duration::from_secs(1);

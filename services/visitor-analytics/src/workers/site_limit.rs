@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use chassis::database::StoreError;
 use common::clock::Clock;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::{PollSchedule, RoundOutcome, run_rounds};
 use crate::clients::notification::NotificationClient;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 const POLL_INTERVAL: Duration = Duration::from_mins(1);
 

@@ -129,22 +129,41 @@ async fn a_day_that_is_touched_while_it_is_folded_stays_unfolded(pool: PgPool) {
     // This clock is ahead, so the system itself does not fold the day yet.
     let store = Store::new(pool.clone());
     let later = noon() + TimeDelta::minutes(11);
-    let due = store.claim_days(later, 10).await.unwrap();
+    let due = store.rollups.claim_days(later, 10).await.unwrap();
     assert_eq!(due.len(), 1);
     assert!(
-        store.claim_days(later, 10).await.unwrap().is_empty(),
+        store
+            .rollups
+            .claim_days(later, 10)
+            .await
+            .unwrap()
+            .is_empty(),
         "it is taken"
     );
-    let rows = store.fold_day(due[0].site_id, due[0].date).await.unwrap();
+    let rows = store
+        .rollups
+        .fold_day(due[0].site_id, due[0].date)
+        .await
+        .unwrap();
     system.record(&sent(5)).await;
-    assert_eq!(store.replace_day(&due[0], &rows).await.unwrap(), None);
+    assert_eq!(
+        store.rollups.replace_day(&due[0], &rows).await.unwrap(),
+        None
+    );
     assert_eq!(system.count("rollup_day").await, 0);
 
     let later = noon() + TimeDelta::minutes(22);
-    let due = store.claim_days(later, 10).await.unwrap();
-    assert!(store.fold_claimed_day(&due[0]).await.unwrap().is_some());
+    let due = store.rollups.claim_days(later, 10).await.unwrap();
+    assert!(
+        store
+            .rollups
+            .fold_claimed_day(&due[0])
+            .await
+            .unwrap()
+            .is_some()
+    );
     assert_eq!(
-        store.fold_claimed_day(&due[0]).await.unwrap(),
+        store.rollups.fold_claimed_day(&due[0]).await.unwrap(),
         None,
         "it is folded already"
     );
@@ -210,6 +229,7 @@ async fn another_time_zone_makes_other_days(pool: PgPool) {
     let store = Store::new(pool.clone());
     let zone = Tz::America__Los_Angeles;
     store
+        .rollups
         .set_time_zone(2, zone, system.clock.now())
         .await
         .unwrap();
@@ -294,7 +314,7 @@ async fn a_session_over_midnight_is_counted_once(pool: PgPool) {
     let store = Store::new(pool.clone());
     let numbers = async |day: u32, dimension: Dimension, value: Option<&str>| {
         let date = NaiveDate::from_ymd_opt(2026, 11, day).unwrap();
-        let rows = store.fold_day(1, date).await.unwrap().rows;
+        let rows = store.rollups.fold_day(1, date).await.unwrap().rows;
         let is_it = |row: &&RollupRow| row.dimension == dimension && row.value.as_deref() == value;
         let n = rows.iter().find(is_it).unwrap().metrics;
         [n.visits, n.visitors, n.sessions, n.bounces, n.seconds]

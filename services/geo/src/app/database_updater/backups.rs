@@ -6,12 +6,13 @@ use std::io::{Read as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use chassis::database::StoreError;
 use futures::StreamExt as _;
 use tokio::time::timeout;
 
 use crate::clients::updates::{InstalledDatabase, LockedDownloadDir, UpdateError};
 use crate::metrics::count_update;
-use crate::store::{MAX_PART_BYTES, Store, StoreError, StoredDownload, UpdaterLock};
+use crate::store::{MAX_PART_BYTES, Store, StoredDownload, UpdaterLock};
 
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 

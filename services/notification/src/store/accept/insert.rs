@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 use sqlx::types::Json;
@@ -13,7 +14,6 @@ use crate::domain::notification::Notification;
 use crate::domain::person::Person;
 use crate::domain::priority::priority_name;
 use crate::domain::rule_result::RuleResult;
-use crate::store::StoreError;
 use crate::store::idempotency_key::{IdempotencyKey, KEY_RETENTION};
 use crate::store::notification::status_text;
 

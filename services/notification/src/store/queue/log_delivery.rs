@@ -1,12 +1,12 @@
 //! Deliveries to the log, which need no lease.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use super::LEASE_DURATION;
 use crate::domain::channel_address::Channel;
 use crate::domain::log_delivery::LogDelivery;
-use crate::store::StoreError;
 
 /// Sends at most `limit` deliveries of `channel` that are due at `now`, longest due first, and
 /// returns their number. Only for providers that answer immediately and never fail: `tell` runs

@@ -1,11 +1,11 @@
 //! Records the outcomes of claimed deliveries.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
 use crate::domain::attempt::{CompletedAttempt, DeferredDelivery, NextState};
-use crate::store::StoreError;
 
 /// An attempt and the resulting state of its delivery.
 #[derive(Clone, Debug)]

@@ -1,10 +1,10 @@
 //! Why an import stops.
 
 use chassis::body::BodyError;
+use chassis::database::StoreError;
 
 use crate::app::admission::AdmissionError;
 use crate::app::recorder::RecordError;
-use crate::store::StoreError;
 
 /// Why an import stopped. Recorded visits stay, and the file can be sent again.
 #[derive(Debug, thiserror::Error)]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chassis::request_slots::{NoFreeSlot, RequestSlot, RequestSlots};
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::erased_visitors::ErasedVisitors;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// Subscribers of a process.
 const MAX_SUBSCRIBERS: usize = 100;

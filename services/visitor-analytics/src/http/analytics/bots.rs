@@ -13,11 +13,10 @@ use utoipa::ToSchema;
 use super::report_request::{ReportParams, ReportRequest};
 use super::response::ReportScope;
 use super::timeseries::parse_interval;
-use crate::http::error;
+use crate::app::reports::{BreakdownOrder, BreakdownQuery, ReportEngine};
 use crate::http::query_params::QueryPairs;
 use crate::http::site_scope::SiteScope;
 use crate::http::state::SharedState;
-use crate::store::{BreakdownOrder, BreakdownQuery, Store};
 
 const DEFAULT_BOT_VALUES: i64 = 50;
 const MAX_BOT_VALUES: i64 = 1_000;
@@ -92,9 +91,8 @@ pub(crate) async fn bots(
     .await?;
     let limit = report.parse_limit(DEFAULT_BOT_VALUES, MAX_BOT_VALUES)?;
     let (_, interval) = parse_interval(&report)?;
-    let series = state.store.series(&report.query, interval).await;
-    let series = series.map_err(|e| error::from_store(&e))?;
-    let of = async |dimension| top_values(&state.store, &report, dimension, limit).await;
+    let series = state.reports.series(&report.query, interval).await?;
+    let of = async |dimension| top_values(&state.reports, &report, dimension, limit).await;
     let buckets = || series.value.iter();
     Ok(Json(BotsResponse {
         scope: ReportScope::new(&report, series.as_of),
@@ -114,7 +112,7 @@ pub(crate) async fn bots(
 
 /// The most frequent values of a dimension among bots' visits.
 async fn top_values(
-    store: &Store,
+    reports: &ReportEngine,
     report: &ReportRequest,
     dimension: Dimension,
     limit: i64,
@@ -127,8 +125,8 @@ async fn top_values(
         offset: 0,
         limit,
     };
-    let found = store.breakdown(&report.query, &breakdown).await;
-    let found = found.map_err(|e| error::from_store(&e))?.value.into_iter();
+    let found = reports.breakdown(&report.query, &breakdown).await;
+    let found = found?.value.into_iter();
     // A breakdown returns one row more than `limit` if further rows exist.
     let first = found.take(usize::try_from(limit).unwrap_or_default());
     let values = first.map(|one| BotValue {

@@ -15,11 +15,10 @@ use utoipa::ToSchema;
 
 use super::report_request::{ReportParams, ReportRequest};
 use super::response::{ConversionMetrics, ReportScope, ratio, select_metrics};
-use crate::http::error;
+use crate::app::reports::{BreakdownOrder, BreakdownQuery, BreakdownRow, ReportQuery};
 use crate::http::query_params::{QueryPairs, invalid_param};
 use crate::http::site_scope::SiteScope;
-use crate::http::state::SharedState;
-use crate::store::{BreakdownOrder, BreakdownQuery, BreakdownRow, ReportQuery, Store};
+use crate::http::state::{AppState, SharedState};
 
 const DEFAULT_BREAKDOWN_LIMIT: i64 = 50;
 const MAX_BREAKDOWN_LIMIT: i64 = 1_000;
@@ -93,11 +92,10 @@ pub(crate) async fn breakdown(
     )
     .await?;
     if report.own_param("by") == Some("goal") {
-        return breakdown_by_goal(&state.store, &report).await;
+        return breakdown_by_goal(&state, &report).await;
     }
     let (query, fingerprint) = parse_query(&report)?;
-    let found = state.store.breakdown(&report.query, &query).await;
-    let found = found.map_err(|e| error::from_store(&e))?;
+    let found = state.reports.breakdown(&report.query, &query).await?;
     let limit = usize::try_from(query.limit).unwrap_or_default();
     let more = found.value.len() > limit;
     let mut data: Vec<BreakdownItem> = found.value.into_iter().take(limit).map(to_item).collect();
@@ -107,11 +105,8 @@ pub(crate) async fn breakdown(
             limit: i64::MAX - 1,
             ..query.clone()
         };
-        let reached = state.store.breakdown(&goal_query, &all).await;
-        let reached = reached
-            .map_err(|e| error::from_store(&e))?
-            .value
-            .into_iter();
+        let reached = state.reports.breakdown(&goal_query, &all).await;
+        let reached = reached?.value.into_iter();
         let sessions: HashMap<Option<String>, i64> = reached
             .map(|of| (of.value.map(|text| text.to_string()), of.metrics.sessions))
             .collect();
@@ -133,7 +128,7 @@ pub(crate) async fn breakdown(
 
 /// Returns the numbers of the sessions that reach each goal, most frequent goals first.
 async fn breakdown_by_goal(
-    store: &Store,
+    state: &AppState,
     report: &ReportRequest,
 ) -> Result<Json<BreakdownResponse>, Problem> {
     for name in ["goal", "sort", "cursor"] {
@@ -143,18 +138,17 @@ async fn breakdown_by_goal(
     }
     let limit = report.parse_limit(DEFAULT_BREAKDOWN_LIMIT, MAX_BREAKDOWN_LIMIT)?;
     let total = async |goal_query: &ReportQuery| {
-        let series = store.series(goal_query, Interval::Day).await;
-        let series = series.map_err(|e| error::from_store(&e))?;
+        let series = state.reports.series(goal_query, Interval::Day).await?;
         let numbers = series.value.iter().map(|part| part.metrics);
         let numbers = numbers.map(|both| select_metrics(report.is_bot, both));
         let sum = numbers.fold(Metrics::default(), std::ops::Add::add);
         Ok::<_, Problem>((sum, series.as_of))
     };
     let (all, as_of) = total(&report.query).await?;
-    let goals = store.goals(Some(&report.query.site.domain)).await;
+    let goals = state.store.goals(Some(&report.query.site.domain)).await;
     let mut data = vec![];
-    for goal in goals.map_err(|e| error::from_store(&e))? {
-        let goal_query = report.restrict_to_goal(store, &goal).await?;
+    for goal in goals? {
+        let goal_query = report.restrict_to_goal(&state.store, &goal).await?;
         let (numbers, _) = total(&goal_query).await?;
         let value = Some(goal.name.as_str().into());
         data.push(BreakdownItem {

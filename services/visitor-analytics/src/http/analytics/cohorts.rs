@@ -12,11 +12,10 @@ use utoipa::ToSchema;
 
 use super::report_request::{ReportParams, ReportRequest, too_many_visits};
 use super::response::ReportScope;
-use crate::http::error;
+use crate::app::reports::BoundedResult;
 use crate::http::query_params::{QueryPairs, invalid_param};
 use crate::http::site_scope::SiteScope;
 use crate::http::state::SharedState;
-use crate::store::BoundedResult;
 
 /// Cohorts of visitors, and how many of each come back.
 #[derive(Debug, Serialize, ToSchema)]
@@ -92,10 +91,9 @@ pub(crate) async fn retention(
         ));
     }
     let found = state
-        .store
+        .reports
         .cohorts(&report.query, report.is_bot, interval)
-        .await;
-    let found = found.map_err(|e| error::from_store(&e))?;
+        .await?;
     let BoundedResult::Complete(cohorts) = found.value else {
         return Err(too_many_visits());
     };

@@ -12,12 +12,11 @@ use utoipa::ToSchema;
 
 use super::report_request::{ReportRequest, too_many_visits};
 use super::response::{ReportScope, ratio};
+use crate::app::reports::{BoundedResult, FunnelStep};
 use crate::domain::event::validate_event_type;
-use crate::http::error;
 use crate::http::query_params::QueryPairs;
 use crate::http::site_scope::SiteScope;
 use crate::http::state::SharedState;
-use crate::store::{BoundedResult, FunnelStep};
 
 /// A week.
 const DEFAULT_WINDOW_SECONDS: i64 = 7 * 86_400;
@@ -124,10 +123,9 @@ pub(crate) async fn funnel(
     let pairs = scope.restrict(take_query_pairs(&mut request))?;
     let report = ReportRequest::parse(&state.store, state.clock.now(), pairs, &[]).await?;
     let found = state
-        .store
+        .reports
         .funnel(&report.query, report.is_bot, &steps, rules)
-        .await;
-    let found = found.map_err(|e| error::from_store(&e))?;
+        .await?;
     let BoundedResult::Complete(counts) = found.value else {
         return Err(too_many_visits());
     };

@@ -12,11 +12,10 @@ use utoipa::ToSchema;
 
 use super::report_request::{ReportParams, ReportRequest};
 use super::response::ReportScope;
-use crate::http::error;
+use crate::app::reports::{AdjacentPageCounts, SessionPath};
 use crate::http::query_params::{QueryPairs, invalid_param};
 use crate::http::site_scope::SiteScope;
 use crate::http::state::SharedState;
-use crate::store::{AdjacentPageCounts, SessionPath};
 
 const DEFAULT_JOURNEYS: i64 = 20;
 const MAX_JOURNEYS: i64 = 200;
@@ -99,8 +98,10 @@ pub(crate) async fn journeys(
     let depth = parse_depth(&report)?;
     let (query, is_bot) = (&report.query, report.is_bot);
     let Some(page) = parse_around(&report)? else {
-        let found = state.store.session_paths(query, is_bot, depth, limit).await;
-        let found = found.map_err(|e| error::from_store(&e))?;
+        let found = state
+            .reports
+            .session_paths(query, is_bot, depth, limit)
+            .await?;
         let (ways, total) = found.value;
         return Ok(Json(JourneysResponse {
             scope: ReportScope::new(&report, found.as_of),
@@ -111,10 +112,9 @@ pub(crate) async fn journeys(
         }));
     };
     let found = state
-        .store
+        .reports
         .adjacent_pages(query, is_bot, &page, limit)
-        .await;
-    let found = found.map_err(|e| error::from_store(&e))?;
+        .await?;
     Ok(Json(JourneysResponse {
         scope: ReportScope::new(&report, found.as_of),
         total: found.value.visits,

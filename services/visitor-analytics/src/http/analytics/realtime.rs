@@ -11,7 +11,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::report_request::{self};
-use crate::http::error;
 use crate::http::query_params::QueryPairs;
 use crate::http::site_scope::SiteScope;
 use crate::http::state::SharedState;
@@ -80,8 +79,7 @@ pub(crate) async fn realtime(
     let now = state.clock.now();
     let filter = visit_filter::parse_filter(&state.store, scope.restrict(pairs)?).await?;
     let site = report_request::find_site(&state.store, filter.site.clone()).await?;
-    let found = state.store.realtime(&site, &filter, now).await;
-    let found = found.map_err(|e| error::from_store(&e))?;
+    let found = state.store.realtime(&site, &filter, now).await?;
     Ok(Json(RealtimeResponse {
         site: site.domain,
         now,

@@ -13,12 +13,12 @@ use rollups::pattern::WildcardPattern;
 use rollups::query::ReportPeriod;
 use utoipa::IntoParams;
 
+use crate::app::reports::ReportQuery;
 use crate::domain::goal::GoalTarget;
-use crate::http::error;
 use crate::http::filter_params::split_params;
 use crate::http::query_params::{self, invalid_param, parse_site};
 use crate::http::site_scope::ScopedPairs;
-use crate::store::{BoundedResult, Goal, ReportQuery, ReportSite, Store};
+use crate::store::{Goal, ReportSite, Store};
 
 const DEFAULT_PERIOD_DAYS: u64 = 7;
 /// Ten years.
@@ -132,7 +132,7 @@ impl ReportRequest {
             return Ok(None);
         };
         let goals = store.goals(Some(&self.query.site.domain)).await;
-        let mut goals = goals.map_err(|e| error::from_store(&e))?.into_iter();
+        let mut goals = goals?.into_iter();
         let goal = goals.find(|goal| goal.name == name || goal.id.to_string() == name);
         let goal = goal.ok_or_else(|| invalid_param("goal", "the site has no such goal"))?;
         let query = self.restrict_to_goal(store, &goal).await?;
@@ -156,10 +156,12 @@ impl ReportRequest {
                 GoalMatcher::Page(WildcardPattern::parse(&page).map_err(|_| invalid_goal())?)
             }
             GoalTarget::Event(kind) => {
-                let happened = store.goal_event_times(&self.query, &kind).await;
-                match happened.map_err(|e| error::from_store(&e))? {
-                    BoundedResult::Complete(happened) => GoalMatcher::Event(Arc::new(happened)),
-                    BoundedResult::LimitExceeded => return Err(too_many_visits()),
+                let happened = store
+                    .goal_event_times(self.query.site.id, &self.query.period, &kind)
+                    .await;
+                match happened? {
+                    Some(happened) => GoalMatcher::Event(Arc::new(happened)),
+                    None => return Err(too_many_visits()),
                 }
             }
         };
@@ -187,8 +189,7 @@ impl ReportRequest {
 
 pub(super) async fn find_site(store: &Store, name: Option<String>) -> Result<ReportSite, Problem> {
     let name = name.as_deref().map(parse_site).transpose()?;
-    let found = store.report_site(name.as_deref()).await;
-    let found = found.map_err(|e| error::from_store(&e))?;
+    let found = store.report_site(name.as_deref()).await?;
     found.ok_or_else(|| match name {
         Some(_) => Problem::not_found("there is no such site").field("site"),
         None => invalid_param(

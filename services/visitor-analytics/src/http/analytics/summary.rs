@@ -11,11 +11,10 @@ use utoipa::ToSchema;
 
 use super::report_request::{ReportParams, ReportRequest};
 use super::response::{ConversionMetrics, ReportScope, ratio, select_metrics};
-use crate::http::error;
+use crate::app::reports::{ReportEngine, ReportQuery};
 use crate::http::query_params::{QueryPairs, invalid_param};
 use crate::http::site_scope::SiteScope;
 use crate::http::state::SharedState;
-use crate::store::{ReportQuery, Store};
 
 /// The numbers of a period.
 #[derive(Debug, Serialize, ToSchema)]
@@ -122,16 +121,16 @@ pub(crate) async fn summary(
             ));
         }
     };
-    let (metrics, as_of) = fetch_metrics(&state.store, query, report.is_bot).await?;
+    let (metrics, as_of) = fetch_metrics(&state.reports, query, report.is_bot).await?;
     let conversion_metrics = match report.goal_query(&state.store).await? {
         Some((goal, query)) => {
-            let (reached, _) = fetch_metrics(&state.store, &query, report.is_bot).await?;
+            let (reached, _) = fetch_metrics(&state.reports, &query, report.is_bot).await?;
             ConversionMetrics::new(&goal, metrics.sessions, reached.sessions)
         }
         None => ConversionMetrics::default(),
     };
     let previous = match compared {
-        Some(period) => Some(fetch_previous(&state.store, query, period, report.is_bot).await?),
+        Some(period) => Some(fetch_previous(&state.reports, query, period, report.is_bot).await?),
         None => None,
     };
     Ok(Json(SummaryResponse {
@@ -143,12 +142,11 @@ pub(crate) async fn summary(
 }
 
 async fn fetch_metrics(
-    store: &Store,
+    reports: &ReportEngine,
     query: &ReportQuery,
     is_bot: Option<bool>,
 ) -> Result<(SummaryMetrics, chrono::DateTime<chrono::Utc>), Problem> {
-    let series = store.series(query, Interval::Day).await;
-    let series = series.map_err(|e| error::from_store(&e))?;
+    let series = reports.series(query, Interval::Day).await?;
     let mut both = [Metrics::default(); 2];
     for bucket in &series.value {
         both[0] += bucket.metrics[0];
@@ -158,7 +156,7 @@ async fn fetch_metrics(
 }
 
 async fn fetch_previous(
-    store: &Store,
+    reports: &ReportEngine,
     query: &ReportQuery,
     period: ReportPeriod,
     is_bot: Option<bool>,
@@ -170,6 +168,6 @@ async fn fetch_previous(
     Ok(PreviousPeriod {
         from: period.from,
         to: period.to,
-        metrics: fetch_metrics(store, &query, is_bot).await?.0,
+        metrics: fetch_metrics(reports, &query, is_bot).await?.0,
     })
 }

@@ -11,7 +11,6 @@ use utoipa::ToSchema;
 
 use super::report_request::{ReportParams, ReportRequest};
 use super::response::{ConversionMetrics, ReportScope, ratio, select_metrics};
-use crate::http::error;
 use crate::http::query_params::{QueryPairs, invalid_param};
 use crate::http::site_scope::SiteScope;
 use crate::http::state::SharedState;
@@ -84,16 +83,15 @@ pub(crate) async fn timeseries(
     )
     .await?;
     let (name, interval) = parse_interval(&report)?;
-    let series = state.store.series(&report.query, interval).await;
-    let series = series.map_err(|e| error::from_store(&e))?;
+    let series = state.reports.series(&report.query, interval).await?;
     let mut data: Vec<TimeseriesPoint> = series
         .value
         .iter()
         .map(|bucket| to_point(bucket, &report))
         .collect();
     if let Some((goal, goal_query)) = report.goal_query(&state.store).await? {
-        let reached = state.store.series(&goal_query, interval).await;
-        let reached = reached.map_err(|e| error::from_store(&e))?.value;
+        let reached = state.reports.series(&goal_query, interval).await;
+        let reached = reached?.value;
         for (part, bucket) in data.iter_mut().zip(reached) {
             let sessions = select_metrics(report.is_bot, bucket.metrics).sessions;
             part.conversion_metrics = ConversionMetrics::new(&goal, part.sessions, sessions);

@@ -13,7 +13,6 @@ use uuid::Uuid;
 
 use crate::domain::event::validate_event_type;
 use crate::domain::visit::validate_external_id;
-use crate::http::error;
 use crate::http::query_params::{
     ListParams, decode_cursor, encode_cursor, invalid_param, parse_bot_filter, parse_cursor,
     parse_limit, parse_site, parse_timestamp, truncate_page,
@@ -146,7 +145,7 @@ pub(crate) async fn by_type(
         ..parse_query(scope.restrict(pairs)?)?
     };
     let found = state.store.count_events_by_type(&query).await;
-    let found = found.map_err(|e| error::from_store(&e))?.into_iter();
+    let found = found?.into_iter();
     let data = found.map(|of| EventTypeSummary {
         event_type: of.event_type,
         events: of.events,
@@ -248,10 +247,7 @@ pub(crate) async fn user_events(
 }
 
 async fn fetch_page(store: &Store, query: EventQuery) -> Result<Json<EventPage>, Problem> {
-    let mut found = store
-        .events(&query)
-        .await
-        .map_err(|e| error::from_store(&e))?;
+    let mut found = store.events(&query).await?;
     Ok(Json(EventPage {
         next_cursor: truncate_page(&mut found, query.limit, |event| {
             encode_cursor(event.timestamp, event.id)

@@ -1,12 +1,12 @@
 //! User agents with browser, system and device, as parsed at the first visit, and their client
 //! hints.
 
+use chassis::database::StoreError;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::table::{DimensionId, DimensionTable, bytes, column, key};
 use crate::domain::enriched_visit::EnrichedVisit;
-use crate::store::StoreError;
 
 pub(super) struct AgentTable;
 

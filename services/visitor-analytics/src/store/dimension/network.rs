@@ -1,11 +1,11 @@
 //! Networks: AS number and organization.
 
+use chassis::database::StoreError;
 use common::geo::Location;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::table::{DimensionId, DimensionTable, bytes, column, key};
-use crate::store::StoreError;
 
 pub(super) struct NetworkTable;
 

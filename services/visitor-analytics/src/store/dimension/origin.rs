@@ -1,13 +1,13 @@
 //! Origins: referrer and campaign parameters, with the source, medium and channel derived from
 //! them.
 
+use chassis::database::StoreError;
 use sqlx::PgConnection;
 use url::Url;
 use uuid::Uuid;
 
 use super::table::{DimensionId, DimensionTable, bytes, column, key};
 use crate::domain::enriched_visit::EnrichedVisit;
-use crate::store::StoreError;
 
 pub(super) struct OriginTable;
 

@@ -1,12 +1,12 @@
 //! Pages: the URL without its query, and the title.
 
+use chassis::database::StoreError;
 use sqlx::PgConnection;
 use url::{Position, Url};
 use uuid::Uuid;
 
 use super::table::{DimensionId, DimensionTable, bytes, column, key};
 use crate::domain::enriched_visit::EnrichedVisit;
-use crate::store::StoreError;
 
 pub(super) struct PageTable;
 

@@ -1,10 +1,9 @@
 //! A table of values that visits share, and the keys of its rows.
 
 use aws_lc_rs::digest::{Context, SHA256};
+use chassis::database::StoreError;
 use sqlx::PgConnection;
 use uuid::Uuid;
-
-use crate::store::StoreError;
 
 pub(super) trait DimensionTable {
     type Value: ?Sized;

@@ -1,11 +1,11 @@
 //! Bot verdicts with their reasons.
 
 use bot_detection::{BotCategory, BotVerdict, RULESET_VERSION};
+use chassis::database::StoreError;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::table::{DimensionId, DimensionTable, bytes, column, key};
-use crate::store::StoreError;
 
 pub(super) struct VerdictTable;
 

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::notification::ErasureRequest;
 use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use super::person::Person;
+use crate::store::Store;
 use crate::store::session::VisitorKey;
-use crate::store::{Store, StoreError};
 
 /// A claimed call must be sent within this time; then another process may claim it.
 const CALL_LEASE: TimeDelta = TimeDelta::seconds(30);

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use uuid::Uuid;
@@ -9,7 +10,6 @@ use uuid::Uuid;
 use super::erased_value::{
     AGENT_KIND, ErasedValue, ORIGIN_KIND, PAGE_KIND, STEP_INTERVAL, delete_settled,
 };
-use crate::store::StoreError;
 
 /// Kind and id of a value.
 type ValueKey = (i16, i32);

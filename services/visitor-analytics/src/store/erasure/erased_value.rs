@@ -6,12 +6,12 @@
 //! therefore deleted in two steps. First it gets a random key, by which no new visit finds it. An
 //! hour later, when no process caches its id, it is deleted, unless a visit uses it after all.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::rows::DeletedVisits;
-use crate::store::StoreError;
 
 /// The time between the steps. It is much longer than the age of caches and any transaction. The
 /// days that an erasure touches are folded again within this time.

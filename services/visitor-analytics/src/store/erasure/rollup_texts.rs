@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 use futures::TryStreamExt as _;
 use rollups::aggregate_codec::{self, MetricSums};
@@ -12,7 +13,6 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::erased_value::{ErasedValue, STEP_INTERVAL, delete_settled};
-use crate::store::StoreError;
 use crate::store::rollup::VALUES_LOCK;
 
 const CORRUPT_ROLLUP: StoreError = StoreError::Corrupt("a rollup");

@@ -1,11 +1,11 @@
 //! Deletes the rows of an erased person.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::person::Person;
-use crate::store::StoreError;
 use crate::store::rollup::TouchedPeriod;
 use crate::store::session::VisitorKey;
 

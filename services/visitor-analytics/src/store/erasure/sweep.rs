@@ -1,10 +1,11 @@
 //! Deletes dictionary values that only erased visits used.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::erased_value::{ErasedValue, TEXT_KIND};
 use super::{dimension_values, rollup_texts};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// Claimed values must be processed within this time.
 const SWEEP_LEASE: TimeDelta = TimeDelta::minutes(10);
@@ -31,11 +32,11 @@ impl Store {
         let mut removed = 0;
         if !values.is_empty() {
             removed += dimension_values::sweep(&self.pool, &values, now).await?;
-            self.dimensions.clear();
+            self.caches.dimensions.clear();
         }
         if !texts.is_empty() {
             removed += rollup_texts::sweep(&self.pool, &texts, now).await?;
-            self.text_ids.clear();
+            self.caches.text_ids.clear();
         }
         Ok((removed, more))
     }

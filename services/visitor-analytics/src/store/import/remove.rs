@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -14,7 +15,7 @@ use crate::store::erasure::{
 use crate::store::record::locks;
 use crate::store::rollup::TouchedPeriod;
 use crate::store::session::{SessionColumns, VisitorKey};
-use crate::store::{Store, StoreError, duplicate_visit};
+use crate::store::{Store, duplicate_visit};
 
 /// Visits deleted in one transaction.
 const DELETE_BATCH_VISITS: i64 = 500;
@@ -63,9 +64,13 @@ impl Store {
             from: session.entry.0,
             to: session.exit.0,
         });
-        let marked = self.dirty_days.mark(&mut transaction, periods, now).await?;
+        let marked = self
+            .caches
+            .dirty_days
+            .mark(&mut transaction, periods, now)
+            .await?;
         transaction.commit().await?;
-        self.dirty_days.remember(marked);
+        self.caches.dirty_days.remember(marked);
         Ok(marked_keys.ids.len() as u64)
     }
 

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -14,7 +15,7 @@ use crate::domain::network::network_of;
 use crate::domain::session::Session;
 use crate::store::dimension::VisitDimensionIds;
 use crate::store::visit::{self, VisitKey};
-use crate::store::{StoreError, outbox, pending_location, session};
+use crate::store::{outbox, pending_location, session};
 
 /// The new rows of a batch. The visits have their sites, sessions and dictionary ids in columns of
 /// the same order.

@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 
@@ -11,7 +12,6 @@ use super::VisitorSessionPlan;
 use super::locks::fnv_hash;
 use crate::domain::enriched_visit::EnrichedVisit;
 use crate::domain::session::{SESSION_TIMEOUT, Session};
-use crate::store::StoreError;
 use crate::store::session::{self, SessionsByVisitor, VisitorKey};
 
 /// The maximum by which a visit's time is ahead of its arrival. The API accepts 5 minutes, and the

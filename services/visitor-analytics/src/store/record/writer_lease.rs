@@ -9,6 +9,7 @@
 
 use std::time::{Duration, Instant};
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
@@ -16,7 +17,6 @@ use tokio::time::timeout;
 
 use super::locks::WRITER_LEASE_LOCK;
 use super::session_cache::SessionCache;
-use crate::store::StoreError;
 use crate::store::session::VisitorKey;
 
 /// The maximum time to connect.

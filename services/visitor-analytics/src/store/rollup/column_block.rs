@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, NaiveDate, Utc};
 use rollups::cohort;
 use rollups::column_block::{ColumnBlock, ColumnKind};
@@ -9,8 +10,8 @@ use rollups::query::day_seconds;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
+use super::handle::Rollups;
 use super::{ClaimedDay, DayRollup};
-use crate::store::StoreError;
 
 /// Replaces the column blocks of a day in the transaction that replaces its rollups.
 pub(super) async fn replace(
@@ -74,7 +75,7 @@ pub(super) async fn replace(
 }
 
 /// Reads the column blocks of a folded day with these columns.
-pub(in crate::store) async fn load(
+pub(super) async fn load(
     executor: impl PgExecutor<'_>,
     site_id: i32,
     date: NaiveDate,
@@ -142,53 +143,65 @@ pub(in crate::store) async fn load(
     rows.collect()
 }
 
-/// The days of a site from `first` to `last`, inclusive, that have column blocks, each with the id
-/// of the change that the blocks include.
-pub(in crate::store) async fn day_versions(
-    pool: &PgPool,
-    site_id: i32,
-    (first, last): (NaiveDate, NaiveDate),
-) -> Result<Vec<(NaiveDate, Option<Uuid>)>, StoreError> {
-    let rows = sqlx::query!(
-        "select day, change from visitor_analytics.visit_pack
-         where site_id = $1 and day between $2 and $3 and part = 0 order by day",
-        site_id,
-        first,
-        last,
-    );
-    let rows = rows.fetch_all(pool).await?.into_iter();
-    Ok(rows.map(|row| (row.day, row.change)).collect())
-}
-
-/// The visitor lists of a site's days from `first` to `last`, inclusive (see `domain::retention`).
-/// Returns `None` if they exceed `max_bytes`.
-pub(in crate::store) async fn load_visitor_lists(
-    pool: &PgPool,
-    site_id: i32,
-    (first, last): (NaiveDate, NaiveDate),
-    max_bytes: usize,
-) -> Result<Option<Vec<(NaiveDate, Vec<u8>)>>, StoreError> {
-    let total_bytes = sqlx::query_scalar!(
-        "select sum(octet_length(visitors)) from visitor_analytics.visit_pack
-         where site_id = $1 and day between $2 and $3",
-        site_id,
-        first,
-        last,
-    );
-    let total_bytes = total_bytes.fetch_one(pool).await?.unwrap_or_default();
-    if usize::try_from(total_bytes).is_ok_and(|total_bytes| total_bytes > max_bytes) {
-        return Ok(None);
+impl Rollups {
+    /// Reads the column blocks of a folded day with these columns.
+    pub async fn blocks(
+        &self,
+        site_id: i32,
+        date: NaiveDate,
+        columns: &[ColumnKind],
+    ) -> Result<Vec<Arc<ColumnBlock>>, StoreError> {
+        load(&self.pool, site_id, date, columns).await
     }
-    let rows = sqlx::query!(
-        "select day, visitors from visitor_analytics.visit_pack
-         where site_id = $1 and day between $2 and $3",
-        site_id,
-        first,
-        last,
-    );
-    let rows = rows.fetch_all(pool).await?.into_iter();
-    let rows = rows.map(|row| Some((row.day, row.visitors?)));
-    Ok(rows.collect())
+
+    /// The days of a site from `first` to `last`, inclusive, that have column blocks, each with the id
+    /// of the change that the blocks include.
+    pub async fn block_versions(
+        &self,
+        site_id: i32,
+        (first, last): (NaiveDate, NaiveDate),
+    ) -> Result<Vec<(NaiveDate, Option<Uuid>)>, StoreError> {
+        let rows = sqlx::query!(
+            "select day, change from visitor_analytics.visit_pack
+             where site_id = $1 and day between $2 and $3 and part = 0 order by day",
+            site_id,
+            first,
+            last,
+        );
+        let rows = rows.fetch_all(&self.pool).await?.into_iter();
+        Ok(rows.map(|row| (row.day, row.change)).collect())
+    }
+
+    /// The visitor lists of a site's days from `first` to `last`, inclusive (see `domain::retention`).
+    /// Returns `None` if they exceed `max_bytes`.
+    pub async fn visitor_lists(
+        &self,
+        site_id: i32,
+        (first, last): (NaiveDate, NaiveDate),
+        max_bytes: usize,
+    ) -> Result<Option<Vec<(NaiveDate, Vec<u8>)>>, StoreError> {
+        let total_bytes = sqlx::query_scalar!(
+            "select sum(octet_length(visitors)) from visitor_analytics.visit_pack
+             where site_id = $1 and day between $2 and $3",
+            site_id,
+            first,
+            last,
+        );
+        let total_bytes = total_bytes.fetch_one(&self.pool).await?.unwrap_or_default();
+        if usize::try_from(total_bytes).is_ok_and(|total_bytes| total_bytes > max_bytes) {
+            return Ok(None);
+        }
+        let rows = sqlx::query!(
+            "select day, visitors from visitor_analytics.visit_pack
+             where site_id = $1 and day between $2 and $3",
+            site_id,
+            first,
+            last,
+        );
+        let rows = rows.fetch_all(&self.pool).await?.into_iter();
+        let rows = rows.map(|row| Some((row.day, row.visitors?)));
+        Ok(rows.collect())
+    }
 }
 
 /// Deletes the column blocks of days that begin before `cutoff`, whose visits expire.

@@ -43,7 +43,7 @@ pub struct DayRollup {
 
 impl DayRollup {
     /// The texts whose ids are needed to write the rollup.
-    pub(in crate::store) fn texts(&self) -> impl Iterator<Item = &Arc<str>> {
+    pub fn texts(&self) -> impl Iterator<Item = &Arc<str>> {
         let values = self.rows.iter().filter_map(|row| row.value.as_ref());
         values.chain(self.paths.values())
     }

@@ -6,6 +6,7 @@ mod tables;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use rollups::aggregate::{AggregateVisit, DimensionValue, NO_VALUE, ValueId};
@@ -15,10 +16,9 @@ use rollups::quarter_hours::QUARTER_HOUR_SECONDS;
 use sqlx::PgPool;
 
 use super::visit_ids::VisitIds;
-use crate::store::StoreError;
 
 /// Maps the ids in visits to the ids of texts. Values are loaded when they first occur.
-pub(in crate::store) struct ValueDictionary {
+pub struct ValueDictionary {
     zone: Tz,
     texts: TextInterner,
     pages: ValuesById,
@@ -72,7 +72,8 @@ impl TextInterner {
 }
 
 impl ValueDictionary {
-    pub(in crate::store) fn new(zone: Tz) -> Self {
+    #[must_use]
+    pub fn new(zone: Tz) -> Self {
         use Dimension::{AsOrganization, City, Country, Region};
         let nothing = |dimension| DimensionValue::new(dimension, NO_VALUE);
         Self {
@@ -92,7 +93,8 @@ impl ValueDictionary {
         }
     }
 
-    pub(in crate::store) fn text(&self, value: ValueId) -> Option<Arc<str>> {
+    #[must_use]
+    pub fn text(&self, value: ValueId) -> Option<Arc<str>> {
         let index = value.checked_sub(1)? as usize;
         self.texts.texts.get(index).cloned()
     }

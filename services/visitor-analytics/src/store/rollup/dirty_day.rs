@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
+use chassis::database::StoreError;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 use rollups::day::LocalDay;
@@ -11,7 +12,6 @@ use sqlx::PgConnection;
 
 use super::schedule::{OPEN_DAY_GRACE, ROLLUP_DELAY, ROLLUP_LEASE};
 use super::time_zone::load_time_zones;
-use crate::store::StoreError;
 
 /// How long a site's time zone is cached; well below [`OPEN_DAY_GRACE`].
 const TIME_ZONE_TTL: TimeDelta = TimeDelta::minutes(10);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use futures::TryStreamExt as _;
@@ -18,7 +19,6 @@ use super::dictionary::ValueDictionary;
 use super::visit_ids::VisitIds;
 use super::{DayRollup, RollupRow, write};
 use crate::domain::session::SESSION_TIMEOUT;
-use crate::store::StoreError;
 use crate::store::dimension::key;
 
 /// Visits whose values are loaded together.

@@ -1,13 +1,14 @@
 //! Monthly rollups: the sums of daily rollups, so that long periods need few rows.
 
+use chassis::database::StoreError;
 use chrono::{Datelike as _, Months, NaiveDate};
 use futures::TryStreamExt as _;
 use rollups::aggregate_codec::{self, MetricSums};
 use rollups::dimension::Dimension;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
 use super::ClaimedDay;
-use crate::store::StoreError;
+use super::handle::Rollups;
 
 const CORRUPT_MONTH_METRICS: StoreError = StoreError::Corrupt("a monthly or daily rollup");
 
@@ -99,37 +100,40 @@ pub(super) fn complete_months(
     months.collect()
 }
 
-/// Sums the rollups of a dimension from `first` to `last`, inclusive, without the days in `dirty`.
-/// Returns the sums of people and bots, or only those that `is_bot` selects.
-pub(in crate::store) async fn load_sums(
-    pool: &PgPool,
-    (site_id, dimension): (i32, Dimension),
-    (first, last): (NaiveDate, NaiveDate),
-    dirty: &[NaiveDate],
-    is_bot: Option<bool>,
-) -> Result<[MetricSums; 2], StoreError> {
-    // One statement, so that a month's row cannot disappear between two.
-    let months = complete_months(first, last, dirty);
-    let rows = sqlx::query_scalar!(
-        r#"with whole as materialized (
-               select month, numbers from visitor_analytics.rollup_month
-               where site_id = $1 and dimension = $2 and month = any($3))
-           select numbers as "numbers!" from whole
-           union all
-           select numbers from visitor_analytics.rollup_day
-           where site_id = $1 and dimension = $2 and day between $4 and $5 and day <> all($6)
-             and date_trunc('month', day::timestamp)::date not in (select month from whole)"#,
-        site_id,
-        dimension.code(),
-        &months,
-        first,
-        last,
-        dirty,
-    );
-    let mut sums = <[MetricSums; 2]>::default();
-    let mut rows = rows.fetch(pool);
-    while let Some(encoded) = rows.try_next().await? {
-        aggregate_codec::add_encoded(&mut sums, &encoded, is_bot).ok_or(CORRUPT_MONTH_METRICS)?;
+impl Rollups {
+    /// Sums the rollups of a dimension from `first` to `last`, inclusive, without the days in `dirty`.
+    /// Returns the sums of people and bots, or only those that `is_bot` selects.
+    pub async fn dimension_sums(
+        &self,
+        (site_id, dimension): (i32, Dimension),
+        (first, last): (NaiveDate, NaiveDate),
+        dirty: &[NaiveDate],
+        is_bot: Option<bool>,
+    ) -> Result<[MetricSums; 2], StoreError> {
+        // One statement, so that a month's row cannot disappear between two.
+        let months = complete_months(first, last, dirty);
+        let rows = sqlx::query_scalar!(
+            r#"with whole as materialized (
+                   select month, numbers from visitor_analytics.rollup_month
+                   where site_id = $1 and dimension = $2 and month = any($3))
+               select numbers as "numbers!" from whole
+               union all
+               select numbers from visitor_analytics.rollup_day
+               where site_id = $1 and dimension = $2 and day between $4 and $5 and day <> all($6)
+                 and date_trunc('month', day::timestamp)::date not in (select month from whole)"#,
+            site_id,
+            dimension.code(),
+            &months,
+            first,
+            last,
+            dirty,
+        );
+        let mut sums = <[MetricSums; 2]>::default();
+        let mut rows = rows.fetch(&self.pool);
+        while let Some(encoded) = rows.try_next().await? {
+            aggregate_codec::add_encoded(&mut sums, &encoded, is_bot)
+                .ok_or(CORRUPT_MONTH_METRICS)?;
+        }
+        Ok(sums)
     }
-    Ok(sums)
 }

@@ -3,24 +3,22 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chrono::NaiveDate;
 use rollups::paths::{self, MAX_PATH_DEPTH, adjacent_pages};
 use rollups::query::day_seconds;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
+use super::handle::Rollups;
 use super::{ClaimedDay, DayRollup, month};
-use crate::store::StoreError;
 
 const CORRUPT_PATHS: StoreError = StoreError::Corrupt("a path rollup");
 
 /// The encoded paths of a day by depth. The entry at 0 contains the adjacent pages.
-pub(in crate::store) type EncodedPaths = [Vec<u8>; MAX_PATH_DEPTH + 1];
+pub type EncodedPaths = [Vec<u8>; MAX_PATH_DEPTH + 1];
 
 /// Encodes the paths of a day. `ids` has the ids of the texts in `rollup_value`.
-pub(in crate::store) fn encode_day(
-    folded: &DayRollup,
-    ids: &HashMap<Arc<str>, i32>,
-) -> EncodedPaths {
+pub(crate) fn encode_day(folded: &DayRollup, ids: &HashMap<Arc<str>, i32>) -> EncodedPaths {
     let path = |page: u32| {
         let id = folded.paths.get(&page).and_then(|path| ids.get(path));
         id.map_or(0, |id| id.cast_unsigned())
@@ -105,32 +103,34 @@ async fn insert(
     Ok(())
 }
 
-/// Reads the rows of a depth from `first` to `last`, inclusive, without the days in `dirty`.
-pub(in crate::store) async fn load(
-    pool: &PgPool,
-    (site_id, depth): (i32, usize),
-    (first, last): (NaiveDate, NaiveDate),
-    dirty: &[NaiveDate],
-) -> Result<Vec<Vec<u8>>, StoreError> {
-    let months = month::complete_months(first, last, dirty);
-    let rows = sqlx::query_scalar!(
-        r#"with whole as materialized (
-               select day, ways from visitor_analytics.rollup_ways
-               where site_id = $1 and depth = $2 and is_month and day = any($3))
-           select ways as "ways!" from whole
-           union all
-           select ways from visitor_analytics.rollup_ways
-           where site_id = $1 and depth = $2 and not is_month
-             and day between $4 and $5 and day <> all($6)
-             and date_trunc('month', day::timestamp)::date not in (select day from whole)"#,
-        site_id,
-        depth_code(depth),
-        &months,
-        first,
-        last,
-        dirty,
-    );
-    Ok(rows.fetch_all(pool).await?)
+impl Rollups {
+    /// Reads the rows of a depth from `first` to `last`, inclusive, without the days in `dirty`.
+    pub async fn paths(
+        &self,
+        (site_id, depth): (i32, usize),
+        (first, last): (NaiveDate, NaiveDate),
+        dirty: &[NaiveDate],
+    ) -> Result<Vec<Vec<u8>>, StoreError> {
+        let months = month::complete_months(first, last, dirty);
+        let rows = sqlx::query_scalar!(
+            r#"with whole as materialized (
+                   select day, ways from visitor_analytics.rollup_ways
+                   where site_id = $1 and depth = $2 and is_month and day = any($3))
+               select ways as "ways!" from whole
+               union all
+               select ways from visitor_analytics.rollup_ways
+               where site_id = $1 and depth = $2 and not is_month
+                 and day between $4 and $5 and day <> all($6)
+                 and date_trunc('month', day::timestamp)::date not in (select day from whole)"#,
+            site_id,
+            depth_code(depth),
+            &months,
+            first,
+            last,
+            dirty,
+        );
+        Ok(rows.fetch_all(&self.pool).await?)
+    }
 }
 
 fn depth_code(depth: usize) -> i16 {

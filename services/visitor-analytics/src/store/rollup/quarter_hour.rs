@@ -3,24 +3,25 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 use rollups::column_block::ColumnBlock;
 use rollups::day::LocalDay;
 use rollups::quarter_hours::{MidnightOverlap, QuarterHours};
 use rollups::query::day_seconds;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
+use super::handle::Rollups;
 use super::{ClaimedDay, DayRollup, column_block, time_zone};
-use crate::store::StoreError;
 
 const CORRUPT_QUARTER_HOURS: StoreError = StoreError::Corrupt("a quarter-hour rollup");
 
 /// A day, and its overlap with the visitors of the next day, if known.
 #[derive(Clone, Debug)]
-pub(in crate::store) struct QuarterHourDay {
-    pub(in crate::store) quarters: QuarterHours,
-    pub(in crate::store) overlap: Option<MidnightOverlap>,
+pub struct QuarterHourDay {
+    pub quarters: QuarterHours,
+    pub overlap: Option<MidnightOverlap>,
 }
 
 /// Replaces a day's row, and its overlap in the row of the previous day. Called in the transaction
@@ -95,28 +96,30 @@ async fn load_adjacent_day(
     Ok(is_same_day.then_some((blocks, day)))
 }
 
-/// Reads the days of a site from `first` to `last`, inclusive.
-pub(in crate::store) async fn load_days(
-    pool: &PgPool,
-    site_id: i32,
-    (first, last): (NaiveDate, NaiveDate),
-) -> Result<BTreeMap<NaiveDate, QuarterHourDay>, StoreError> {
-    let rows = sqlx::query!(
-        "select day, quarters, overlap from visitor_analytics.rollup_clock
-         where site_id = $1 and day between $2 and $3",
-        site_id,
-        first,
-        last,
-    );
-    let rows = rows.fetch_all(pool).await?.into_iter().map(|row| {
-        let overlap = row
-            .overlap
-            .map(|bytes| MidnightOverlap::from_bytes(&bytes).ok_or(CORRUPT_QUARTER_HOURS));
-        let day = QuarterHourDay {
-            quarters: QuarterHours::from_bytes(&row.quarters).ok_or(CORRUPT_QUARTER_HOURS)?,
-            overlap: overlap.transpose()?,
-        };
-        Ok((row.day, day))
-    });
-    rows.collect()
+impl Rollups {
+    /// Reads the days of a site from `first` to `last`, inclusive.
+    pub async fn quarter_hours(
+        &self,
+        site_id: i32,
+        (first, last): (NaiveDate, NaiveDate),
+    ) -> Result<BTreeMap<NaiveDate, QuarterHourDay>, StoreError> {
+        let rows = sqlx::query!(
+            "select day, quarters, overlap from visitor_analytics.rollup_clock
+             where site_id = $1 and day between $2 and $3",
+            site_id,
+            first,
+            last,
+        );
+        let rows = rows.fetch_all(&self.pool).await?.into_iter().map(|row| {
+            let overlap = row
+                .overlap
+                .map(|bytes| MidnightOverlap::from_bytes(&bytes).ok_or(CORRUPT_QUARTER_HOURS));
+            let day = QuarterHourDay {
+                quarters: QuarterHours::from_bytes(&row.quarters).ok_or(CORRUPT_QUARTER_HOURS)?,
+                overlap: overlap.transpose()?,
+            };
+            Ok((row.day, day))
+        });
+        rows.collect()
+    }
 }

@@ -11,4 +11,4 @@ pub(super) const ROLLUP_DELAY: TimeDelta = TimeDelta::hours(2);
 pub(super) const ROLLUP_LEASE: TimeDelta = TimeDelta::minutes(10);
 
 /// A day stays open for this long after its end; it is not folded before.
-pub(in crate::store) const OPEN_DAY_GRACE: TimeDelta = TimeDelta::hours(1);
+pub const OPEN_DAY_GRACE: TimeDelta = TimeDelta::hours(1);

@@ -1,9 +1,8 @@
 //! Time zones of sites, which determine when their days begin.
 
+use chassis::database::StoreError;
 use chrono_tz::Tz;
 use sqlx::PgConnection;
-
-use crate::store::StoreError;
 
 pub(super) async fn load_time_zones(
     connection: &mut PgConnection,

@@ -1,14 +1,15 @@
 //! Reads and changes the time zone of a site. A change moves the days of the site.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use sqlx::PgConnection;
 
 use super::schedule::{OPEN_DAY_GRACE, ROLLUP_DELAY};
 use super::time_zone::parse_time_zone;
-use crate::store::{Store, StoreError};
+use crate::store::rollup::handle::Rollups;
 
-impl Store {
+impl Rollups {
     pub(super) async fn site_time_zone(&self, site_id: i32) -> Result<Tz, StoreError> {
         let name = sqlx::query_scalar!(
             "select time_zone from visitor_analytics.site where id = $1",

@@ -7,13 +7,14 @@ mod visits;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chassis::database::StoreError;
 use chrono::{Datelike as _, NaiveDate};
 use rollups::aggregate::Metrics;
 use rollups::aggregate_codec::{MetricSums, add_encoded};
 use rollups::dimension::Dimension;
 use sqlx::PgConnection;
 
-use crate::store::{Store, StoreError};
+use crate::store::rollup::handle::Rollups;
 
 const CORRUPT_VERIFIED_METRICS: StoreError = StoreError::Corrupt("a rollup");
 
@@ -55,7 +56,7 @@ pub struct MetricMismatch {
 /// Metrics by dimension, bot flag and value.
 type MetricsByKey = BTreeMap<(i16, bool, Option<String>), Metrics>;
 
-impl Store {
+impl Rollups {
     /// The days of a site or of all sites from `from` to `to`, inclusive.
     pub async fn days_to_verify(
         &self,

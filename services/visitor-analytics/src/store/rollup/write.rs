@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chrono::NaiveDate;
 use rollups::aggregate_codec::{self, MetricSums};
 use rollups::column_block::ColumnKind;
@@ -11,7 +12,6 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{ClaimedDay, DayRollup, RollupRow, column_block, month, paths, quarter_hour};
-use crate::store::StoreError;
 use crate::store::dimension::key;
 
 /// Values per statement.
@@ -24,7 +24,7 @@ const DAY_LOCK_CLASS: i32 = 0x666f_6c64;
 pub(in crate::store) const VALUES_LOCK: (i32, i32) = (0x666f_6c65, 0);
 
 /// Encoded metrics of a day by dimension.
-pub(in crate::store) type EncodedMetrics = BTreeMap<Dimension, Vec<u8>>;
+pub type EncodedMetrics = BTreeMap<Dimension, Vec<u8>>;
 
 /// Replaces the rollup of a day and removes its mark. Returns the number of rows written, or
 /// `None`, without any change, if the day changed after it was claimed.
@@ -109,10 +109,7 @@ pub(super) async fn unmark(
 }
 
 /// Encodes rows. `ids` has the ids of the values' texts.
-pub(in crate::store) fn encode_metrics(
-    rows: &[RollupRow],
-    ids: &HashMap<Arc<str>, i32>,
-) -> EncodedMetrics {
+pub(crate) fn encode_metrics(rows: &[RollupRow], ids: &HashMap<Arc<str>, i32>) -> EncodedMetrics {
     let mut rows_by_dimension: BTreeMap<Dimension, [Vec<aggregate_codec::ValueMetrics>; 2]> =
         BTreeMap::new();
     for row in rows {
@@ -161,7 +158,7 @@ async fn replace_metrics(
 
 /// The ids of texts; inserts missing ones. They are inserted outside of the transaction, since a
 /// text to which nothing refers does no harm.
-pub(in crate::store) async fn ensure_value_ids(
+pub(super) async fn ensure_value_ids(
     pool: &PgPool,
     texts: impl Iterator<Item = &Arc<str>>,
 ) -> Result<HashMap<Arc<str>, i32>, StoreError> {
@@ -184,19 +181,6 @@ pub(in crate::store) async fn ensure_value_ids(
         }
     }
     Ok(ids)
-}
-
-/// The id of a text, if it has one.
-pub(in crate::store) async fn find_value_id(
-    pool: &PgPool,
-    text: &str,
-) -> Result<Option<u32>, StoreError> {
-    let id = sqlx::query_scalar!(
-        "select id from visitor_analytics.rollup_value where key = $1",
-        key([Some(text.as_bytes())]),
-    );
-    let id = id.fetch_optional(pool).await?;
-    Ok(id.map(i32::cast_unsigned))
 }
 
 /// Inserts values that are missing. Returns the ids of all values that are visible.

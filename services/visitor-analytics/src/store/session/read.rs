@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
 use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::store::visit::{VisitKey, push_filters_and_order, push_page_conditions};
-use crate::store::{SiteLookup, Store, StoreError, VisitQuery};
+use crate::store::{SiteLookup, Store, VisitQuery};
 
 /// Steps of a journey that are returned.
 const MAX_PATH_STEPS: i64 = 1_000;

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+use chassis::database::StoreError;
+
 use crate::domain::site::SiteIgnoreRules;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 impl Store {
     /// The ignore rules of all sites that have some, by domain and alias.

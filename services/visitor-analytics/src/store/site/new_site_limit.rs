@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use chassis::database::StoreError;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 const NEW_SITE_WINDOW: TimeDelta = TimeDelta::hours(24);
 /// Serializes the creation of sites by visits across replicas, so that the limit holds. The lock is

@@ -1,12 +1,13 @@
 //! Sites and their settings.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::domain::site::SiteSettings;
+use crate::store::Store;
 use crate::store::rollup::{mark_all_days, parse_time_zone};
-use crate::store::{Store, StoreError};
 
 #[derive(Clone, Debug)]
 pub struct Site {
@@ -120,7 +121,7 @@ impl Store {
             .time_zone
             .filter(|zone| zone.name() != site.time_zone)
         {
-            self.set_time_zone(site.id, zone, now).await?;
+            self.rollups.set_time_zone(site.id, zone, now).await?;
         }
         self.load_saved_site(domain).await
     }

@@ -1,11 +1,12 @@
 //! Engagement: how long a page was visible and how far it was scrolled.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::timestamp_of;
 use uuid::Uuid;
 
 use crate::domain::engagement::Engagement;
-use crate::store::{SiteLookup, Store, StoreError};
+use crate::store::{SiteLookup, Store};
 
 impl Store {
     /// Raises the engagement of a visit on one of these sites (`None`: on any) to the given values.

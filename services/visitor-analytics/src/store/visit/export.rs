@@ -1,12 +1,13 @@
 //! Export of visits, page by page.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
 use uuid::Uuid;
 
 use super::row::{VisitRow, select_visits};
 use crate::domain::export::ExportedVisit;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 #[derive(Clone, Debug)]
 pub struct ExportQuery {

@@ -1,5 +1,6 @@
 //! Lists visits that pass filters.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
 use sqlx::{Postgres, QueryBuilder};
@@ -7,7 +8,7 @@ use uuid::Uuid;
 
 use super::row::{VisitRow, select_visits};
 use super::{VisitKey, VisitList, VisitQuery};
-use crate::store::{Store, StoreError, filter_sql};
+use crate::store::{Store, filter_sql};
 
 impl Store {
     /// Lists visits that pass the filters, newest first. The first statement selects ids, the

@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::timestamp_of;
 use uuid::Uuid;
 
 use crate::domain::visit::NewVisit;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// Id and time of a visit, and the site that it names.
 type VisitIdOnSite<'a> = (Uuid, DateTime<Utc>, &'a str);

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
 use uuid::Uuid;
 
 use super::VisitKey;
 use super::row::{Address, VisitRow, select_visits};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// A visit with the data that lists of visits omit.
 #[derive(Clone, Debug)]

@@ -1,12 +1,13 @@
 //! Visits in the order in which they were recorded, to replay the live stream.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
 use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
 
 use super::row::{VisitRow, select_visits};
-use crate::store::{MAX_LIVE_AGE, Store, StoreError};
+use crate::store::{MAX_LIVE_AGE, Store};
 
 impl Store {
     /// The newest `limit` visits that were recorded after the given visit and at most

@@ -1,12 +1,11 @@
 //! The row of a visit joined with its dictionary values.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
 use serde_json::{Map, Value};
 use sqlx::types::Json;
 use uuid::Uuid;
-
-use crate::store::StoreError;
 
 /// Selects visits with their dictionary values. The first argument follows `from` and provides
 /// visits as `v`; the second one follows the joins.

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chassis::database::StoreError;
 use chassis::panics::catch_panics;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::publisher::LISTENER_CHECK_INTERVAL;
 use crate::app::live::{LiveEvent, LiveFeed};
-use crate::store::{Store, StoreError, VisitListener, VisitNotice};
+use crate::store::{Store, VisitListener, VisitNotice};
 
 /// Notices that were received and whose visits are not read yet.
 const MAX_UNREAD_NOTICES: usize = 16;

@@ -3,10 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use chassis::database::StoreError;
 use chassis::panics::catch_panics;
 
 use crate::app::live::{MAX_QUEUED_KEYS, PublishQueue, RecordedKey};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 /// How long a check whether any process listens is valid. Checks run only while visits are
 /// recorded.

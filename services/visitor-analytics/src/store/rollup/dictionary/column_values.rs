@@ -1,5 +1,6 @@
 //! Resolves the values in column blocks.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Datelike as _};
 use rollups::aggregate::{NO_VALUE, ValueId};
 use rollups::column_block::{BOT_FLAG, ColumnKind};
@@ -9,16 +10,29 @@ use rollups::query::Attribute;
 use sqlx::PgPool;
 
 use super::{ValueDictionary, ValuesById};
-use crate::store::StoreError;
+use crate::store::rollup::handle::Rollups;
+
+impl Rollups {
+    /// Loads the values of a column that are not loaded yet.
+    pub async fn load_column(
+        &self,
+        dictionary: &mut ValueDictionary,
+        column: ColumnKind,
+        codes: &[u32],
+    ) -> Result<(), StoreError> {
+        dictionary.load_column(&self.pool, column, codes).await
+    }
+}
 
 impl ValueDictionary {
     /// The highest id of a text so far.
-    pub(in crate::store) fn max_id(&self) -> ValueId {
+    #[must_use]
+    pub fn max_id(&self) -> ValueId {
         ValueId::try_from(self.texts.texts.len()).expect("fewer than 2^32 texts fit in memory")
     }
 
     /// Loads the values of a column that are not loaded yet.
-    pub(in crate::store) async fn load_column(
+    async fn load_column(
         &mut self,
         pool: &PgPool,
         column: ColumnKind,
@@ -65,7 +79,7 @@ impl ValueDictionary {
     }
 
     /// The values of a dimension for an entry of its column, which must be loaded.
-    pub(in crate::store) fn values(&mut self, subject: Attribute, code: u32) -> Vec<ValueId> {
+    pub fn values(&mut self, subject: Attribute, code: u32) -> Vec<ValueId> {
         let Attribute::Dimension(dimension) = subject else {
             let weekday = self.local_time(code).weekday().number_from_monday();
             return vec![self.texts.intern(&weekday.to_string())];

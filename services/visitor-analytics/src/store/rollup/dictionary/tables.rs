@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use chassis::database::StoreError;
 use rollups::dimension::Dimension;
 use sqlx::PgPool;
 
 use super::ValueDictionary;
-use crate::store::StoreError;
 
 impl ValueDictionary {
     pub(super) async fn load_pages(

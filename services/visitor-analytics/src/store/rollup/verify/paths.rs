@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
+use chassis::database::StoreError;
 use chrono::Datelike as _;
 use rollups::aggregate::{NO_VALUE, ValueId};
 use rollups::paths::{
@@ -12,7 +13,6 @@ use sqlx::PgConnection;
 
 use super::decoded_visit::DecodedVisit;
 use super::{CORRUPT_VERIFIED_METRICS, MetricMismatch, RollupComparison, VerifiableDay};
-use crate::store::StoreError;
 
 /// Compares the paths of a day with the visits of its sessions, which are sorted by time.
 pub(super) async fn compare_paths(

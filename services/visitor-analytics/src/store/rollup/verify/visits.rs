@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
+use chassis::database::StoreError;
 use chrono_tz::Tz;
 use rollups::aggregate::Metrics;
 use rollups::column_block::{BOT_FLAG, ColumnKind};
@@ -13,12 +14,12 @@ use sqlx::PgConnection;
 
 use super::decoded_visit::{DecodedVisit, decode_visits};
 use super::{MetricMismatch, RollupComparison, VerifiableDay, paths};
+use crate::store::rollup::handle::Rollups;
 use crate::store::rollup::{column_block, visitor_hash};
-use crate::store::{Store, StoreError};
 
 const CORRUPT_QUARTER_HOURS: StoreError = StoreError::Corrupt("a quarter-hour rollup");
 
-impl Store {
+impl Rollups {
     pub(super) async fn compare_visits(
         &self,
         connection: &mut PgConnection,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use rollups::aggregate::Metrics;
 use rollups::column_block::ColumnBlock;
@@ -14,9 +15,9 @@ use rollups::query::day_seconds;
 use super::day_aggregates::DayDetail;
 use super::plan::ReportPlan;
 use super::query::ReportQuery;
+use super::report_engine::ReportEngine;
 use super::series::TimeSeries;
-use crate::store::rollup::{QuarterHourDay, load_blocks, load_quarter_hours};
-use crate::store::{Store, StoreError};
+use crate::store::QuarterHourDay;
 
 /// The days of the site that overlap the days of a query.
 struct QuarterHourRollups {
@@ -24,7 +25,7 @@ struct QuarterHourRollups {
     as_of: DateTime<Utc>,
 }
 
-impl Store {
+impl ReportEngine {
     /// Adds the scanned days of a plan that can be computed from quarter hours, and removes them
     /// from the plan.
     pub(super) async fn add_quarter_hours(
@@ -61,7 +62,11 @@ impl Store {
             LocalDay::containing(zone, last).date,
         );
         let mut rollups = QuarterHourRollups {
-            days: load_quarter_hours(&self.pool, query.site.id, dates).await?,
+            days: self
+                .store
+                .rollups
+                .quarter_hours(query.site.id, dates)
+                .await?,
             as_of: query.now,
         };
         let overlapping: Vec<LocalDay> = plan
@@ -158,7 +163,7 @@ impl Store {
         date: NaiveDate,
     ) -> Result<Vec<Arc<ColumnBlock>>, StoreError> {
         let Some(change) = plan.dirty_versions.get(&date) else {
-            return load_blocks(&self.pool, query.site.id, date, &[]).await;
+            return self.store.rollups.blocks(query.site.id, date, &[]).await;
         };
         let day = (date, *change);
         let aggregates = self

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use rollups::aggregate::{Metrics, NO_VALUE};
 use rollups::aggregate_codec::MetricSums;
@@ -16,9 +17,9 @@ use super::day_aggregates::DayDetail;
 use super::folded_days::partition_folded;
 use super::plan::ReportPlan;
 use super::query::{AsOf, ReportQuery};
+use super::report_engine::ReportEngine;
 use super::result_cache::ResultKind;
-use crate::store::rollup::{ValueDictionary, ensure_value_ids, load_sums};
-use crate::store::{Store, StoreError};
+use crate::store::ValueDictionary;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BreakdownOrder {
@@ -56,7 +57,7 @@ pub struct BreakdownRow {
 
 type MetricsByText = HashMap<Option<Arc<str>>, Metrics>;
 
-impl Store {
+impl ReportEngine {
     /// The values of a dimension in order. Returns one more than the limit if there are more.
     pub async fn breakdown(
         &self,
@@ -99,14 +100,10 @@ impl Store {
         let (mut sums, mut as_of) = (<[MetricSums; 2]>::default(), query.now);
         if let Some(period) = plan.folded {
             let site_dimension = (query.site.id, dimension);
-            sums = load_sums(
-                &self.pool,
-                site_dimension,
-                period,
-                &plan.dirty,
-                breakdown.is_bot,
-            )
-            .await?;
+            let rollups = &self.store.rollups;
+            sums = rollups
+                .dimension_sums(site_dimension, period, &plan.dirty, breakdown.is_bot)
+                .await?;
         }
         for date in &plan.dirty {
             let day = (*date, plan.dirty_versions[date]);
@@ -129,6 +126,8 @@ impl Store {
     ) -> Result<Vec<BreakdownRow>, StoreError> {
         if breakdown.order == BreakdownOrder::Value || breakdown.property.is_some() {
             let texts = self
+                .store
+                .rollups
                 .value_texts(sums.entries().iter().map(|entry| entry.0))
                 .await?;
             let entries = sums.into_entries().into_iter();
@@ -136,7 +135,11 @@ impl Store {
             return Ok(breakdown.select_rows(rows_with_text));
         }
         let first = breakdown.sort_and_limit(sums.into_entries());
-        let texts = self.value_texts(first.iter().map(|entry| entry.0)).await?;
+        let texts = self
+            .store
+            .rollups
+            .value_texts(first.iter().map(|entry| entry.0))
+            .await?;
         let values = first.into_iter().map(|(id, metrics)| BreakdownRow {
             value: texts.get(&id).cloned(),
             metrics,
@@ -193,49 +196,12 @@ impl Store {
         let values = values.map(|(value, metrics)| (reader.dictionary.text(value), metrics));
         let values: Vec<_> = values.collect();
         let texts = values.iter().filter_map(|(text, _)| text.as_ref());
-        let ids = self.value_ids(texts).await?;
+        let ids = self.store.rollups.value_ids(texts).await?;
         let id = |text: Option<Arc<str>>| text.map_or(NO_VALUE, |text| ids[&text].cast_unsigned());
         let values = values
             .into_iter()
             .map(|(text, metrics)| (id(text), metrics));
         Ok((values.collect(), reader.as_of))
-    }
-
-    /// The ids of texts in `rollup_value`, mostly from the cache. An id does not change as long as
-    /// anything refers to it.
-    pub(super) async fn value_ids<'a>(
-        &self,
-        texts: impl Iterator<Item = &'a Arc<str>>,
-    ) -> Result<HashMap<Arc<str>, i32>, StoreError> {
-        self.text_ids.clear_if_expired();
-        let mut ids = HashMap::new();
-        let mut missing = vec![];
-        for text in texts {
-            match self.text_ids.get(text) {
-                Some(id) => _ = ids.insert(text.clone(), id),
-                None => missing.push(text),
-            }
-        }
-        for (text, id) in ensure_value_ids(&self.pool, missing.into_iter()).await? {
-            self.text_ids.insert(text.clone(), id);
-            ids.insert(text, id);
-        }
-        Ok(ids)
-    }
-
-    /// The texts with these ids. The id 0 stands for no value.
-    pub(super) async fn value_texts(
-        &self,
-        ids: impl Iterator<Item = u32>,
-    ) -> Result<HashMap<u32, Arc<str>>, StoreError> {
-        let ids: Vec<i32> = ids.filter(|id| *id != 0).map(u32::cast_signed).collect();
-        let rows = sqlx::query!(
-            "select id, text from visitor_analytics.rollup_value where id = any($1)",
-            &ids
-        );
-        let rows = rows.fetch_all(&self.pool).await?.into_iter();
-        let texts = rows.map(|row| (row.id.cast_unsigned(), Arc::from(row.text)));
-        Ok(texts.collect())
     }
 
     /// Hours of the day and days of the week, as sums over a time series.

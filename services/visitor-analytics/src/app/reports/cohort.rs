@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, NaiveDate, Utc};
 use rollups::cohort::{CohortActivity, VisitorLists, encode_visitors};
 use rollups::day::LocalDay;
@@ -13,18 +14,17 @@ use super::column_reader::{ColumnReader, Grouping};
 use super::day_aggregates::CORRUPT_DAY_METRICS;
 use super::day_aggregates::DayDetail;
 use super::folded_days::partition_folded;
-use super::funnel::{BoundedResult, MAX_FUNNEL_EVENTS};
-use super::query::{AsOf, ReportQuery};
+use super::funnel::MAX_FUNNEL_EVENTS;
+use super::query::{AsOf, BoundedResult, ReportQuery};
+use super::report_engine::ReportEngine;
 use super::result_cache::{ReportResult, ResultKind};
-use crate::store::rollup::load_visitor_lists;
-use crate::store::{Store, StoreError};
 
 /// Visitor lists that one report holds in memory, in bytes.
 const MAX_VISITOR_LIST_BYTES: usize = 24 << 20;
 
 type CohortResult = AsOf<BoundedResult<Vec<Vec<i64>>>>;
 
-impl Store {
+impl ReportEngine {
     /// Counts, for the cohort of each interval in the period, the visitors that come in that
     /// interval and in each later one.
     pub async fn cohorts(
@@ -122,9 +122,10 @@ impl Store {
         }
         let (mut lists, mut as_of) = (vec![], query.now);
         if let Some(period) = plan.folded {
-            let loaded =
-                load_visitor_lists(&self.pool, query.site.id, period, MAX_VISITOR_LIST_BYTES)
-                    .await?;
+            let rollups = &self.store.rollups;
+            let loaded = rollups
+                .visitor_lists(query.site.id, period, MAX_VISITOR_LIST_BYTES)
+                .await?;
             let Some(mut loaded) = loaded else {
                 return Ok(None);
             };

@@ -4,7 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, NaiveDate, Utc};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 use rollups::aggregate::Metrics;
 use rollups::aggregate_codec::{MetricSums, add_encoded};
 use rollups::column_block::ColumnBlock;
@@ -14,9 +17,8 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::lru::SizedLru;
-use crate::store::StoreError;
-use crate::store::rollup::{EncodedMetrics, EncodedPaths};
+use super::sized_cache::sized_cache;
+use crate::store::{EncodedMetrics, EncodedPaths};
 
 pub(super) const CORRUPT_DAY_METRICS: StoreError = StoreError::Corrupt("a daily rollup");
 
@@ -30,11 +32,13 @@ const FRESHNESS_FACTOR: u32 = 4;
 /// Older results are not served: the report waits for the fold.
 const MAX_STALENESS: Duration = Duration::from_mins(5);
 const DAY_CACHE_BYTES: usize = 16 << 20;
+/// A typical day has a few hundred KB. The cache grows beyond this number.
+const ESTIMATED_DAYS: usize = 100;
 /// The visits of a day are cached with its metrics up to this size.
 const MAX_CACHED_BLOCK_BYTES: usize = DAY_CACHE_BYTES / 2;
 const MAX_CONCURRENT_AGGREGATIONS: usize = 2;
 
-const DAYS_LOCK_POISONED: &str = "no code panics while it holds this lock";
+const DAY_LOCKS_POISONED: &str = "no code panics while it holds this lock";
 
 /// The rollups and visits of a day at some time.
 #[derive(Clone, Debug)]
@@ -108,24 +112,38 @@ pub(super) enum DayDetail {
 
 pub(super) type SiteDay = (i32, NaiveDate);
 
+/// Weighs a day by its approximate size in bytes.
 #[derive(Clone, Debug)]
-pub(in crate::store) struct DayAggregateCache {
-    days: Arc<Mutex<SizedLru<SiteDay, Arc<DayAggregates>>>>,
+struct DayWeighter;
+
+impl Weighter<SiteDay, Arc<DayAggregates>> for DayWeighter {
+    fn weight(&self, _: &SiteDay, day: &Arc<DayAggregates>) -> u64 {
+        day.size() as u64
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct DayAggregateCache {
+    days: Arc<Cache<SiteDay, Arc<DayAggregates>, DayWeighter>>,
     day_locks: Arc<Mutex<HashMap<SiteDay, Arc<tokio::sync::Mutex<()>>>>>,
     pub(super) permits: Arc<Semaphore>,
 }
 
 impl DayAggregateCache {
-    pub(in crate::store) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            days: Arc::new(Mutex::new(SizedLru::new(DAY_CACHE_BYTES))),
+            days: Arc::new(sized_cache(
+                ESTIMATED_DAYS,
+                DAY_CACHE_BYTES as u64,
+                DayWeighter,
+            )),
             day_locks: Arc::default(),
             permits: Arc::new(Semaphore::new(MAX_CONCURRENT_AGGREGATIONS)),
         }
     }
 
     pub(super) fn get(&self, key: SiteDay, detail: DayDetail) -> Option<Arc<DayAggregates>> {
-        let cached = self.days.lock().expect(DAYS_LOCK_POISONED).get(&key);
+        let cached = self.days.get(&key);
         cached.filter(|day| detail == DayDetail::Metrics || day.blocks.is_some())
     }
 
@@ -138,13 +156,11 @@ impl DayAggregateCache {
         } else {
             day.clone()
         };
-        let size = day.size();
-        let mut cached = self.days.lock().expect(DAYS_LOCK_POISONED);
-        cached.insert(key, day, size);
+        self.days.insert(key, day);
     }
 
     pub(super) fn lock(&self, key: SiteDay) -> Arc<tokio::sync::Mutex<()>> {
-        let mut locks = self.day_locks.lock().expect(DAYS_LOCK_POISONED);
+        let mut locks = self.day_locks.lock().expect(DAY_LOCKS_POISONED);
         locks.retain(|_, lock| Arc::strong_count(lock) > 1);
         locks.entry(key).or_default().clone()
     }

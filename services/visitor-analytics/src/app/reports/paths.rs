@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use rollups::aggregate::ValueId;
 use rollups::paths::{AdjacentPages, PathCounts, PathKey, adjacent_pages};
@@ -16,8 +17,8 @@ use super::day_aggregates::DayDetail;
 use super::funnel::{GROUP_BY_PAGE, PAGE_COLUMN, PatternMatcher};
 use super::plan::ReportPlan;
 use super::query::{AsOf, ReportQuery};
-use crate::store::rollup::{ValueDictionary, find_value_id, load_paths};
-use crate::store::{Store, StoreError};
+use super::report_engine::ReportEngine;
+use crate::store::ValueDictionary;
 
 /// A path and the number of sessions that take it.
 #[derive(Clone, Debug)]
@@ -52,7 +53,7 @@ struct RollupPaths {
     as_of: DateTime<Utc>,
 }
 
-impl Store {
+impl ReportEngine {
     /// The most frequent paths of sessions, and the number of all sessions.
     pub async fn session_paths(
         &self,
@@ -141,7 +142,11 @@ impl Store {
         };
         if let Some(period) = rollups.plan.folded {
             let site_depth = (query.site.id, depth);
-            rollups.rows = load_paths(&self.pool, site_depth, period, &rollups.plan.dirty).await?;
+            let rows = self
+                .store
+                .rollups
+                .paths(site_depth, period, &rollups.plan.dirty);
+            rollups.rows = rows.await?;
         }
         for date in &rollups.plan.dirty {
             let day = (*date, rollups.plan.dirty_versions[date]);
@@ -176,7 +181,11 @@ impl Store {
         let texts = pages.into_iter();
         let texts = texts.filter_map(|page| Some((page, dictionary.text(page)?)));
         let texts: Vec<(ValueId, Arc<str>)> = texts.collect();
-        let ids = self.value_ids(texts.iter().map(|(_, text)| text)).await?;
+        let ids = self
+            .store
+            .rollups
+            .value_ids(texts.iter().map(|(_, text)| text))
+            .await?;
         let text_ids = texts.into_iter();
         let text_ids = text_ids.map(|(page, text)| (page, ids[&text].cast_unsigned()));
         Ok(text_ids.collect())
@@ -190,7 +199,7 @@ impl Store {
             .iter()
             .flat_map(|((pages, _), _)| pages.iter().copied());
         let ids: BTreeSet<ValueId> = ids.collect();
-        let texts = self.value_texts(ids.into_iter()).await?;
+        let texts = self.store.rollups.value_texts(ids.into_iter()).await?;
         let paths = path_counts
             .into_iter()
             .map(|((pages, has_more_pages), sessions)| SessionPath {
@@ -217,14 +226,15 @@ impl Store {
         rows: &[Vec<u8>],
     ) -> Result<BTreeSet<ValueId>, StoreError> {
         if let Some(text) = pattern.as_literal() {
-            return Ok(find_value_id(&self.pool, text).await?.into_iter().collect());
+            let page = self.store.rollups.find_value_id(text).await?;
+            return Ok(page.into_iter().collect());
         }
         let mut pages = BTreeSet::new();
         for row in rows {
             adjacent_pages::for_each_page(row, |page| _ = pages.insert(page))
                 .ok_or(CORRUPT_DAY_METRICS)?;
         }
-        let texts = self.value_texts(pages.into_iter()).await?;
+        let texts = self.store.rollups.value_texts(pages.into_iter()).await?;
         let matching = texts.into_iter().filter(|(_, text)| pattern.matches(text));
         Ok(matching.map(|(page, _)| page).collect())
     }
@@ -238,6 +248,8 @@ impl Store {
         counts.sort_unstable_by_key(|(page, visits)| (std::cmp::Reverse(*visits), *page));
         counts.truncate(limit);
         let texts = self
+            .store
+            .rollups
             .value_texts(counts.iter().map(|(page, _)| *page))
             .await?;
         let resolved = counts

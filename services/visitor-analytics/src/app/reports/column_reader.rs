@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use rollups::aggregate::ValueId;
 use rollups::column_block::{ColumnBlock, ColumnKind};
@@ -15,8 +16,8 @@ use tokio::task::JoinHandle;
 use super::day_aggregates::DayDetail;
 use super::plan::DirtyDayVersions;
 use super::query::ReportQuery;
-use crate::store::rollup::{ValueDictionary, load_blocks};
-use crate::store::{Store, StoreError};
+use super::report_engine::ReportEngine;
+use crate::store::ValueDictionary;
 
 /// The prepared column blocks of a day.
 pub(super) struct DayBlocks {
@@ -30,7 +31,7 @@ pub(super) struct DayBlocks {
 
 /// What a task needs to load a day.
 struct BlockSource {
-    store: Store,
+    engine: ReportEngine,
     query: ReportQuery,
     dirty_versions: DirtyDayVersions,
     columns: Vec<ColumnKind>,
@@ -46,7 +47,7 @@ pub(super) struct ColumnReader {
 impl ColumnReader {
     /// Creates a reader of the columns that the filters need, and of `columns`.
     pub(super) fn new(
-        store: &Store,
+        engine: &ReportEngine,
         query: &ReportQuery,
         dirty_versions: &DirtyDayVersions,
         columns: &[ColumnKind],
@@ -57,7 +58,7 @@ impl ColumnReader {
                 .chain(columns.iter().copied())
                 .chain(matches!(query.goal, Some(GoalMatcher::Page(_))).then_some(ColumnKind::Page))
                 .collect(),
-            store: store.clone(),
+            engine: engine.clone(),
             query: query.clone(),
             dirty_versions: dirty_versions.clone(),
         };
@@ -81,7 +82,7 @@ impl ColumnReader {
         let mut next = days.next().map(&prefetch);
         while let Some(mut current) = next.take() {
             let loaded = (&mut current.0).await;
-            let loaded = loaded.map_err(|_| StoreError::Corrupt("the column blocks of a day"))?;
+            let loaded = loaded.map_err(|_| StoreError::Panicked)?;
             let LoadedDay {
                 day,
                 blocks,
@@ -130,8 +131,9 @@ impl ColumnReader {
                     .push((*column, scan_block.block.computed_column(length)));
             }
             let codes = &scan_block.column(*column).values;
-            self.dictionary
-                .load_column(&source.store.pool, *column, codes)
+            let rollups = &source.engine.store.rollups;
+            rollups
+                .load_column(&mut self.dictionary, *column, codes)
                 .await?;
         }
         let predicates = source.query.filters.iter().map(|filter| {
@@ -219,13 +221,13 @@ struct LoadedDay {
 }
 
 async fn load_day(source: Arc<BlockSource>, day: LocalDay) -> Result<LoadedDay, StoreError> {
-    let (store, query) = (&source.store, &source.query);
+    let (engine, query) = (&source.engine, &source.query);
     let (mut blocks, mut as_of) = (vec![], query.now);
     let last = day.to - TimeDelta::microseconds(1);
     let site_days: Vec<LocalDay> = LocalDay::between(query.site.zone, day.from, last).collect();
     for site_day in &site_days {
         if let Some(change) = source.dirty_versions.get(&site_day.date) {
-            let aggregates = store
+            let aggregates = engine
                 .dirty_day(
                     &query.site,
                     (site_day.date, *change),
@@ -236,8 +238,8 @@ async fn load_day(source: Arc<BlockSource>, day: LocalDay) -> Result<LoadedDay, 
             as_of = as_of.min(aggregates.as_of);
             blocks.extend(aggregates.blocks().iter().cloned());
         } else {
-            let (site, fields) = (query.site.id, &source.columns);
-            blocks.extend(load_blocks(&store.pool, site, site_day.date, fields).await?);
+            let (rollups, site, fields) = (&engine.store.rollups, query.site.id, &source.columns);
+            blocks.extend(rollups.blocks(site, site_day.date, fields).await?);
         }
     }
     Ok(LoadedDay {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use rollups::aggregate::ValueId;
 use rollups::column_block::{ColumnBlock, ColumnKind};
 use rollups::day::LocalDay;
@@ -15,10 +16,10 @@ use rollups::scan::{GroupBy, ScanBlock};
 use super::column_reader::{ColumnReader, Grouping};
 use super::folded_days::partition_folded;
 use super::plan::DirtyDayVersions;
-use super::query::{AsOf, ReportQuery};
+use super::query::{AsOf, BoundedResult, ReportQuery};
+use super::report_engine::ReportEngine;
 use super::result_cache::{ReportResult, ResultKind};
-use crate::store::rollup::{ValueDictionary, visitor_hash};
-use crate::store::{Store, StoreError};
+use crate::store::ValueDictionary;
 
 /// Events of a funnel, or visitors of a cohort report, that one report holds in memory.
 pub(super) const MAX_FUNNEL_EVENTS: usize = 4_000_000;
@@ -34,15 +35,7 @@ pub enum FunnelStep {
     Event(String),
 }
 
-/// The result of a report with bounded memory.
-#[derive(Clone, Debug)]
-pub enum BoundedResult<T> {
-    Complete(T),
-    /// The report would exceed the bound.
-    LimitExceeded,
-}
-
-impl Store {
+impl ReportEngine {
     /// Counts the visitors that reach each step.
     pub async fn funnel(
         &self,
@@ -145,23 +138,15 @@ impl Store {
             return Ok(vec![]);
         }
         let names: Vec<&str> = wanted.keys().copied().collect();
-        let rows = sqlx::query!(
-            "select timestamp, visitor_id, event_type from visitor_analytics.event
-             where site_id = $1 and timestamp >= $2 and timestamp < $3 and event_type = any($4)
-             limit $5",
-            query.site.id,
-            query.period.from,
-            query.period.to,
-            &names as _,
-            i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1),
-        );
-        let rows = rows.fetch_all(&self.pool).await?.into_iter();
-        let events = rows.map(|row| FunnelEvent {
-            visitor: visitor_hash(&row.visitor_id),
-            timestamp: row.timestamp.timestamp(),
+        let events = self
+            .store
+            .step_events(query.site.id, &query.period, &names, limit);
+        let events = events.await?.into_iter().map(|event| FunnelEvent {
+            visitor: event.visitor,
+            timestamp: event.timestamp,
             // Within the same second, an event comes after its page.
             sequence: u32::MAX,
-            matching_steps: wanted[&*row.event_type],
+            matching_steps: wanted[&*event.event_type],
         });
         Ok(events.collect())
     }
@@ -170,7 +155,7 @@ impl Store {
         &self,
         query: &ReportQuery,
     ) -> Result<(DirtyDayVersions, Vec<LocalDay>), StoreError> {
-        let dirty_versions = self.dirty_day_versions(&query.site, &query.period).await?;
+        let dirty_versions = self.load_dirty_versions(query).await?;
         Ok((dirty_versions, query.period.days().collect()))
     }
 }

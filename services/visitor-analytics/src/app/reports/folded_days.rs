@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chrono::{NaiveDate, TimeDelta};
 use rollups::day::LocalDay;
 use rollups::goal::GoalMatcher;
 
 use super::plan::DirtyDayVersions;
 use super::query::ReportQuery;
+use super::report_engine::ReportEngine;
 use super::result_cache::{ResultKey, ResultKind};
-use crate::store::rollup::block_versions;
-use crate::store::{Store, StoreError};
 
 /// Splits days into those whose rollups are valid, and those that overlap a dirty day.
 pub(super) fn partition_folded(
@@ -30,7 +30,7 @@ fn site_dates(query: &ReportQuery, day: &LocalDay) -> impl Iterator<Item = Naive
     LocalDay::between(query.site.zone, day.from, last).map(|day| day.date)
 }
 
-impl Store {
+impl ReportEngine {
     /// The cache key of a query over days that are all folded. Returns `None` if the result depends
     /// on more than their visits.
     pub(super) async fn result_key(
@@ -49,7 +49,10 @@ impl Store {
         let (Some(first), Some(last)) = (dates.first(), dates.last()) else {
             return Ok(None);
         };
-        let mut day_versions = block_versions(&self.pool, query.site.id, (*first, *last)).await?;
+        let rollups = &self.store.rollups;
+        let mut day_versions = rollups
+            .block_versions(query.site.id, (*first, *last))
+            .await?;
         day_versions.retain(|(date, _)| dates.contains(date));
         Ok(Some(Arc::new(ResultKey {
             kind,

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use chassis::database::StoreError;
 use chrono::NaiveDate;
 use rollups::day::LocalDay;
-use rollups::query::ReportPeriod;
 use uuid::Uuid;
 
-use super::query::{ReportQuery, ReportSite};
-use crate::store::rollup::parse_time_zone;
-use crate::store::{Store, StoreError};
+use super::query::ReportQuery;
+use super::report_engine::ReportEngine;
 
 /// The dirty days, each with the id of its last change.
 pub(super) type DirtyDayVersions = BTreeMap<NaiveDate, Uuid>;
@@ -26,47 +25,18 @@ pub(super) struct ReportPlan {
     pub(super) dirty_versions: DirtyDayVersions,
 }
 
-impl Store {
-    /// The site with this domain. Without a domain, the only site; `None` if there are several.
-    pub async fn report_site(
+impl ReportEngine {
+    /// The dirty days of a query's period.
+    pub(super) async fn load_dirty_versions(
         &self,
-        domain: Option<&str>,
-    ) -> Result<Option<ReportSite>, StoreError> {
-        let rows = sqlx::query!(
-            "select id, domain, time_zone, properties from visitor_analytics.site
-             where $1::text is null or domain = $1 limit 2",
-            domain,
-        );
-        let mut rows = rows.fetch_all(&self.pool).await?;
-        let only = rows.pop().filter(|_| rows.is_empty());
-        Ok(only.map(|row| ReportSite {
-            id: row.id,
-            domain: row.domain,
-            zone: parse_time_zone(&row.time_zone),
-            properties: row.properties,
-        }))
-    }
-
-    /// The dirty days of a period.
-    pub(super) async fn dirty_day_versions(
-        &self,
-        site: &ReportSite,
-        period: &ReportPeriod,
+        query: &ReportQuery,
     ) -> Result<DirtyDayVersions, StoreError> {
-        let last = period.to - chrono::TimeDelta::microseconds(1);
-        let rows = sqlx::query!(
-            "select day, change from visitor_analytics.unfolded_day
-             where site_id = $1 and day between $2 and $3",
-            site.id,
-            LocalDay::containing(site.zone, period.from).date,
-            LocalDay::containing(site.zone, last).date,
-        );
-        let rows = rows.fetch_all(&self.pool).await?.into_iter();
-        Ok(rows.map(|row| (row.day, row.change)).collect())
+        let rollups = &self.store.rollups;
+        rollups.dirty_days(&query.site, &query.period).await
     }
 
     pub(super) async fn plan_report(&self, query: &ReportQuery) -> Result<ReportPlan, StoreError> {
-        let dirty_versions = self.dirty_day_versions(&query.site, &query.period).await?;
+        let dirty_versions = self.load_dirty_versions(query).await?;
         let mut plan = ReportPlan {
             folded: None,
             dirty: vec![],

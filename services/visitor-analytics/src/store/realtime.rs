@@ -1,11 +1,12 @@
 //! The realtime report, computed directly from the visits.
 
+use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Postgres, QueryBuilder};
 
-use super::query::ReportSite;
+use super::site::ReportSite;
+use super::{Store, filter_sql};
 use crate::domain::visit_filter::VisitFilter;
-use crate::store::{Store, StoreError, filter_sql};
 
 /// Visitors with a visit in this window are active.
 const ACTIVE_WINDOW: TimeDelta = TimeDelta::minutes(5);

@@ -3,24 +3,23 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use chassis::database::StoreError;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use futures::TryStreamExt as _;
-use rollups::aggregate_codec::{MetricSums, add_encoded};
+use rollups::aggregate_codec::MetricSums;
 use rollups::day::{LocalDay, LocalHour};
 use rollups::dimension::Dimension;
 use rollups::query::TimeBucket;
 
-use super::day_aggregates::CORRUPT_DAY_METRICS;
 use super::day_aggregates::DayDetail;
 use super::plan::ReportPlan;
 use super::query::ReportQuery;
+use super::report_engine::ReportEngine;
 use super::series::TimeSeries;
-use crate::store::{Store, StoreError};
 
 /// The index in a series for each hour of the site.
 type HourBuckets = HashMap<(NaiveDate, LocalHour), usize>;
 
-impl Store {
+impl ReportEngine {
     /// Adds the days of a plan whose hours match the site's; the other days are scanned.
     pub(super) async fn add_hours(
         &self,
@@ -76,20 +75,7 @@ impl Store {
     ) -> Result<Vec<(NaiveDate, [MetricSums; 2])>, StoreError> {
         let is_folded = |date: &&NaiveDate| !plan.dirty_versions.contains_key(date);
         let dates: Vec<NaiveDate> = dates.iter().filter(is_folded).copied().collect();
-        let rows = sqlx::query!(
-            "select day, numbers from visitor_analytics.rollup_day
-             where site_id = $1 and dimension = $2 and day = any($3)",
-            query.site.id,
-            Dimension::Hour.code(),
-            &dates,
-        );
-        let (mut rows, mut days) = (rows.fetch(&self.pool), vec![]);
-        while let Some(row) = rows.try_next().await? {
-            let mut sums = <[MetricSums; 2]>::default();
-            add_encoded(&mut sums, &row.numbers, None).ok_or(CORRUPT_DAY_METRICS)?;
-            days.push((row.day, sums));
-        }
-        Ok(days)
+        self.store.rollups.hour_sums(query.site.id, &dates).await
     }
 
     /// The hours that these values denote.
@@ -100,7 +86,12 @@ impl Store {
         let classes = days.iter().flat_map(|(_, classes)| classes);
         let entries = classes.flat_map(MetricSums::entries);
         let values: BTreeSet<u32> = entries.map(|(value, _)| *value).collect();
-        let texts = self.value_texts(values.into_iter()).await?.into_iter();
+        let texts = self
+            .store
+            .rollups
+            .value_texts(values.into_iter())
+            .await?
+            .into_iter();
         let hours = texts.filter_map(|(value, text)| Some((value, LocalHour::parse(&text)?)));
         Ok(hours.collect())
     }

@@ -2,24 +2,23 @@
 
 use std::collections::HashMap;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, NaiveDate, Utc};
 use rollups::aggregate::{Metrics, ValueId};
-use rollups::aggregate_codec::{MetricSums, add_encoded};
 use rollups::column_block::ColumnKind;
 use rollups::day::LocalDay;
 use rollups::query::{Interval, TimeBucket, day_seconds};
 use rollups::scan::GroupedMetrics;
 
 use super::column_reader::{ColumnReader, DayBlocks, Grouping};
-use super::day_aggregates::CORRUPT_DAY_METRICS;
 use super::day_aggregates::DayDetail;
 use super::folded_days::partition_folded;
 use super::plan::ReportPlan;
 use super::query::{AsOf, ReportQuery};
+use super::report_engine::ReportEngine;
 use super::result_cache::ResultKind;
-use crate::store::{Store, StoreError};
 
-impl Store {
+impl ReportEngine {
     /// The metrics of each interval in a period, including empty intervals.
     ///
     /// With days and longer intervals, a session counts in the interval in which it begins. With
@@ -53,19 +52,10 @@ impl Store {
     ) -> Result<DateTime<Utc>, StoreError> {
         let mut as_of = self.add_quarter_hours(query, plan, series).await?;
         if let Some((first, last)) = plan.folded {
-            let rows = sqlx::query!(
-                "select day, numbers from visitor_analytics.rollup_day
-                 where site_id = $1 and dimension = 0 and day between $2 and $3
-                   and day <> all($4)",
-                query.site.id,
-                first,
-                last,
-                &plan.dirty,
-            );
-            for row in rows.fetch_all(&self.pool).await? {
-                let mut sums = <[MetricSums; 2]>::default();
-                add_encoded(&mut sums, &row.numbers, None).ok_or(CORRUPT_DAY_METRICS)?;
-                series.add_day(query, row.day, sums.map(|sums| sums.total()));
+            let rollups = &self.store.rollups;
+            let days = rollups.day_metrics(query.site.id, (first, last), &plan.dirty);
+            for (date, metrics) in days.await? {
+                series.add_day(query, date, metrics);
             }
         }
         for date in &plan.dirty {

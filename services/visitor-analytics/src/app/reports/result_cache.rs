@@ -1,24 +1,27 @@
 //! Caches the results of scanning folded days until one of the days is folded again.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, NaiveDate, Utc};
 use chrono_tz::Tz;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 use rollups::aggregate::{Metrics, ValueId};
 use rollups::funnel::FunnelRules;
 use rollups::pattern::WildcardPattern;
 use rollups::query::{Attribute, AttributeFilter, Interval, ReportPeriod};
 use uuid::Uuid;
 
-use super::lru::SizedLru;
-use crate::store::StoreError;
+use super::sized_cache::sized_cache;
 
 /// The capacity of the cache.
-const CACHE_CAPACITY_BYTES: usize = 4 << 20;
+const CACHE_CAPACITY_BYTES: u64 = 4 << 20;
 /// Larger results are not cached.
-const MAX_RESULT_BYTES: usize = CACHE_CAPACITY_BYTES / 4;
+const MAX_RESULT_BYTES: u64 = CACHE_CAPACITY_BYTES / 4;
 
-const RESULTS_LOCK_POISONED: &str = "no code panics while it holds this lock";
+/// A typical result has about 20 KB. The cache grows beyond this number.
+const ESTIMATED_RESULTS: usize = 200;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum ResultKind {
@@ -74,16 +77,34 @@ impl ReportResult {
 
 /// Recent results.
 #[derive(Clone, Debug)]
-pub(in crate::store) struct ResultCache(Arc<Mutex<SizedLru<Arc<ResultKey>, Arc<ReportResult>>>>);
+pub(super) struct ResultCache(Arc<Cache<Arc<ResultKey>, Arc<ReportResult>, ResultWeighter>>);
+
+/// Weighs a result and its key by their approximate size in bytes.
+#[derive(Clone, Debug)]
+struct ResultWeighter;
+
+impl Weighter<Arc<ResultKey>, Arc<ReportResult>> for ResultWeighter {
+    fn weight(&self, key: &Arc<ResultKey>, result: &Arc<ReportResult>) -> u64 {
+        let texts = key
+            .filters
+            .iter()
+            .flat_map(|f| f.included.iter().chain(&f.excluded));
+        let filter_size: usize = texts.map(WildcardPattern::memory_size).sum();
+        (result.size() + filter_size + key.days.len() * 24 + 300) as u64
+    }
+}
 
 impl ResultCache {
-    pub(in crate::store) fn new() -> Self {
-        Self(Arc::new(Mutex::new(SizedLru::new(CACHE_CAPACITY_BYTES))))
+    pub(super) fn new() -> Self {
+        Self(Arc::new(sized_cache(
+            ESTIMATED_RESULTS,
+            CACHE_CAPACITY_BYTES,
+            ResultWeighter,
+        )))
     }
 
     pub(super) fn get(&self, key: Option<&Arc<ResultKey>>) -> Option<Arc<ReportResult>> {
-        let mut results = self.0.lock().expect(RESULTS_LOCK_POISONED);
-        results.get(key?)
+        self.0.get(key?)
     }
 
     /// Returns the cached metrics, or computes and caches them by `scan`.
@@ -105,15 +126,8 @@ impl ResultCache {
         let Some(key) = key else {
             return;
         };
-        let texts = key
-            .filters
-            .iter()
-            .flat_map(|f| f.included.iter().chain(&f.excluded));
-        let filter_size: usize = texts.map(WildcardPattern::memory_size).sum();
-        let size = result.size() + filter_size + key.days.len() * 24 + 300;
-        if size <= MAX_RESULT_BYTES {
-            let mut results = self.0.lock().expect(RESULTS_LOCK_POISONED);
-            results.insert(key, result.clone(), size);
+        if ResultWeighter.weight(&key, result) <= MAX_RESULT_BYTES {
+            self.0.insert(key, result.clone());
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use chassis::database::StoreError;
 use chrono::{DateTime, NaiveDate, Utc};
 use rollups::day::LocalDay;
 use rollups::quarter_hours::QuarterHours;
@@ -11,11 +12,10 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::day_aggregates::{CacheState, DayAggregates, DayDetail, cache_state};
-use super::query::ReportSite;
-use crate::store::rollup::{OPEN_DAY_GRACE, encode_day_paths, encode_metrics};
-use crate::store::{Store, StoreError};
+use super::report_engine::ReportEngine;
+use crate::store::{OPEN_DAY_GRACE, ReportSite, encode_day_paths, encode_metrics};
 
-impl Store {
+impl ReportEngine {
     /// The rollups of a dirty day.
     pub(super) async fn dirty_day(
         &self,
@@ -33,10 +33,10 @@ impl Store {
                 CacheState::Fresh => return Ok(cached),
                 CacheState::Stale => {
                     if let Ok(guard) = self.day_aggregates.lock(key).try_lock_owned() {
-                        let (store, site) = (self.clone(), site.clone());
+                        let (engine, site) = (self.clone(), site.clone());
                         tokio::spawn(async move {
                             let _guard = guard;
-                            store.fold_dirty_day(&site, date, version, now).await
+                            engine.fold_dirty_day(&site, date, version, now).await
                         });
                     }
                     return Ok(cached);
@@ -49,22 +49,20 @@ impl Store {
             return Err(StoreError::DeadlineExceeded);
         }
         // A separate task, so that the result is cached even if the request is cancelled.
-        let (store, site) = (self.clone(), site.clone());
+        let (engine, site) = (self.clone(), site.clone());
         let folding = tokio::spawn(async move {
-            let lock = store.day_aggregates.lock(key);
+            let lock = engine.day_aggregates.lock(key);
             let _guard = lock.lock().await;
             // Another request may have folded the day meanwhile.
-            let cached = store.day_aggregates.get(key, detail);
+            let cached = engine.day_aggregates.get(key, detail);
             if let Some(cached) = cached.filter(|cached| {
                 cached.started_at >= requested_at && (cached.version, cached.is_past) == version
             }) {
                 return Ok(cached);
             }
-            store.fold_dirty_day(&site, date, version, now).await
+            engine.fold_dirty_day(&site, date, version, now).await
         });
-        folding
-            .await
-            .map_err(|_| StoreError::Corrupt("a day that cannot be folded"))?
+        folding.await.map_err(|_| StoreError::Panicked)?
     }
 
     async fn fold_dirty_day(
@@ -76,8 +74,8 @@ impl Store {
     ) -> Result<Arc<DayAggregates>, StoreError> {
         let _guard = self.day_aggregates.permits.acquire().await;
         let started_at = Instant::now();
-        let folded = self.fold_day(site.id, date).await?;
-        let ids = self.value_ids(folded.texts()).await?;
+        let folded = self.store.rollups.fold_day(site.id, date).await?;
+        let ids = self.store.rollups.value_ids(folded.texts()).await?;
         let day = Arc::new(DayAggregates {
             metrics: encode_metrics(&folded.rows, &ids),
             paths: encode_day_paths(&folded, &ids),

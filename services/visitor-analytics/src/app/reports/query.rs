@@ -1,20 +1,12 @@
-//! The site, period and filters of a report.
+//! What a report asks for, and how its result is returned.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
 use rollups::goal::GoalMatcher;
 use rollups::query::{AttributeFilter, ReportPeriod};
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReportSite {
-    pub id: i32,
-    pub domain: String,
-    pub zone: Tz,
-    /// The properties by which the site's reports group.
-    pub properties: Vec<String>,
-}
+use crate::store::ReportSite;
 
 #[derive(Clone, Debug)]
 pub struct ReportQuery {
@@ -51,4 +43,12 @@ pub struct AsOf<T> {
     pub value: T,
     /// All visits recorded before this time are included.
     pub as_of: DateTime<Utc>,
+}
+
+/// The result of a report with bounded memory.
+#[derive(Clone, Debug)]
+pub enum BoundedResult<T> {
+    Complete(T),
+    /// The report would exceed the bound.
+    LimitExceeded,
 }

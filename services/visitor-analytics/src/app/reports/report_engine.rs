@@ -1,0 +1,24 @@
+//! What all reports share: the store that they read, and their caches.
+
+use super::day_aggregates::DayAggregateCache;
+use super::result_cache::ResultCache;
+use crate::store::Store;
+
+/// Computes reports.
+#[derive(Clone, Debug)]
+pub struct ReportEngine {
+    pub(super) store: Store,
+    pub(super) day_aggregates: DayAggregateCache,
+    pub(super) results: ResultCache,
+}
+
+impl ReportEngine {
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        Self {
+            store,
+            day_aggregates: DayAggregateCache::new(),
+            results: ResultCache::new(),
+        }
+    }
+}
