@@ -96,7 +96,7 @@ impl<T: Copy + PartialOrd + Add<Duration, Output = T>> CircuitBreaker<T> {
     }
 }
 
-fn state_at<T: PartialOrd>(open_until: Option<T>, now: T) -> BreakerState<T> {
+fn state_at<T: Copy + PartialOrd>(open_until: Option<T>, now: T) -> BreakerState<T> {
     match open_until {
         Some(until) if until > now => BreakerState::Open(until),
         Some(_) => BreakerState::HalfOpen,

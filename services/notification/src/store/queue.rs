@@ -1,5 +1,29 @@
 //! The queue of deliveries: claims due deliveries and records the outcomes.
 
+/// Completes a statement with the table `due`: at most `$3` deliveries of the channel `$2` that are
+/// due at `$1`, longest due first. `$5` is the duration of a lease in seconds: a delivery whose
+/// lease has expired may have been sent by another process, so the lost attempt is recorded with
+/// the outcome `unknown`.
+macro_rules! query_due {
+    ($query:ident!($($row:ident,)? $statement:literal, $($argument:expr),+ $(,)?)) => {
+        sqlx::$query!(
+            $($row,)?
+            "with due as materialized (
+             select id, attempts as made, leased_until - make_interval(secs => $5) as lost_since
+             from notification.delivery
+             where status in ('pending', 'sending') and channel = $2
+                 and coalesce(leased_until, due_at) <= $1
+             order by coalesce(leased_until, due_at) limit $3 for update skip locked),
+         lost as (
+             insert into notification.attempt (delivery_id, number, started_at, outcome, detail)
+             select id, made, lost_since, 'unknown', 'the process ended while it was sending'
+             from due where lost_since is not null
+             on conflict on constraint attempt_pkey do nothing)" + $statement,
+            $($argument),+
+        )
+    };
+}
+
 mod log_delivery;
 mod outcome;
 
@@ -35,18 +59,8 @@ pub async fn claim(
     now: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<ClaimedDelivery>, StoreError> {
-    let rows = sqlx::query!(
-        r#"with due as materialized (
-             select id, attempts as made, leased_until - make_interval(secs => $5) as lost_since
-             from notification.delivery
-             where status in ('pending', 'sending') and channel = $2
-                 and coalesce(leased_until, due_at) <= $1
-             order by coalesce(leased_until, due_at) limit $3 for update skip locked),
-         lost as (
-             insert into notification.attempt (delivery_id, number, started_at, outcome, detail)
-             select id, made, lost_since, 'unknown', 'the process ended while it was sending'
-             from due where lost_since is not null
-             on conflict on constraint attempt_pkey do nothing)
+    let rows = query_due!(query!(
+        r#"
          update notification.delivery d
          set status = 'sending', leased_until = $4, attempts = d.attempts + 1, tries = d.tries + 1,
              unknown_since = coalesce(d.unknown_since, lost_since)
@@ -65,7 +79,7 @@ pub async fn claim(
         limit,
         now + LEASE_DURATION,
         LEASE_DURATION.as_seconds_f64(),
-    )
+    ))
     .fetch_all(pool)
     .await?;
     let claimed = rows.into_iter().filter_map(|row| {

@@ -21,19 +21,9 @@ pub async fn deliver_to_log(
     tell: impl Fn(&LogDelivery),
 ) -> Result<usize, StoreError> {
     let mut transaction = pool.begin().await?;
-    let told = sqlx::query_as!(
+    let told = query_due!(query_as!(
         LogDelivery,
-        "with due as materialized (
-             select id, attempts as made, leased_until - make_interval(secs => $5) as lost_since
-             from notification.delivery
-             where status in ('pending', 'sending') and channel = $2
-                 and coalesce(leased_until, due_at) <= $1
-             order by coalesce(leased_until, due_at) limit $3 for update skip locked),
-         lost as (
-             insert into notification.attempt (delivery_id, number, started_at, outcome, detail)
-             select id, made, lost_since, 'unknown', 'the process ended while it was sending'
-             from due where lost_since is not null
-             on conflict on constraint attempt_pkey do nothing),
+        ",
          made as (
              insert into notification.attempt
                  (delivery_id, number, started_at, provider, outcome, latency_ms)
@@ -48,7 +38,7 @@ pub async fn deliver_to_log(
         limit,
         provider,
         LEASE_DURATION.as_seconds_f64(),
-    )
+    ))
     .fetch_all(&mut *transaction)
     .await?;
     told.iter().for_each(tell);
