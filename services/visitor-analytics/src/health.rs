@@ -36,7 +36,7 @@ pub fn checks(pool: &PgPool, store: &Store, clock: &Clock, max_new_sites: u32) -
 }
 
 async fn check_outbox(store: Store, clock: Clock) -> CheckResult {
-    let Ok(lag) = store.outbox_lag().await else {
+    let Ok(lag) = store.outbox.lag().await else {
         return CheckResult::degraded("the outbox cannot be read from the database");
     };
     metrics::gauge!("visits_outbox_waiting").set(lag.waiting as f64);
@@ -60,7 +60,7 @@ async fn check_new_sites(store: Store, clock: Clock, most: u32) -> CheckResult {
     let Ok(NewSiteCount {
         count,
         has_rejected: has_refused,
-    }) = store.count_new_sites(clock.now()).await
+    }) = store.sites.count_new(clock.now()).await
     else {
         return CheckResult::degraded("the new sites cannot be read from the database");
     };
@@ -76,7 +76,7 @@ async fn check_new_sites(store: Store, clock: Clock, most: u32) -> CheckResult {
 }
 
 async fn check_pending_locations(store: Store) -> CheckResult {
-    match store.count_pending_locations().await {
+    match store.pending_locations.count().await {
         Ok(0) => CheckResult::ok("no visits wait for their location"),
         Ok(owed) => CheckResult::degraded(format!("{owed} visits wait for their location")),
         Err(_) => CheckResult::degraded("pending locations cannot be read from the database"),

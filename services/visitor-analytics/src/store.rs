@@ -25,6 +25,7 @@ mod rollup;
 mod salt;
 mod segment;
 mod session;
+mod shared_caches;
 mod site;
 mod site_lookup;
 mod verdict_update;
@@ -34,28 +35,32 @@ mod visit_verdict;
 mod visitor;
 
 pub use context::Store;
-pub use erasure::{ErasureCall, ErasureCounts, Person};
-pub use event::{Event, EventQuery, EventTypeCounts};
-pub use goal::Goal;
-pub use import::{Import, ImportCounts, ImportProgress, ImportStart, LineError};
-pub use live::{MAX_LIVE_AGE, VisitListener, VisitNotice};
-pub use outbox::{Announcement, CompletedAnnouncement, OutboxLag};
-pub use pending_location::PendingLocation;
+pub use erasure::{ErasureCall, ErasureCounts, Erasures, Person};
+pub use event::{Event, EventQuery, EventTypeCounts, Events};
+pub use goal::{Goal, Goals};
+pub use import::{Import, ImportCounts, ImportProgress, ImportStart, Imports, LineError};
+pub use live::{LiveFeed, MAX_LIVE_AGE, VisitListener, VisitNotice};
+pub use outbox::{Announcement, CompletedAnnouncement, Outbox, OutboxLag};
+pub use partition::Partitions;
+pub use pending_location::{PendingLocation, PendingLocations};
 pub use personal_data::{AnnouncedSession, VisitorSession};
 pub use realtime::{REALTIME_MINUTES, RealtimeReport};
 pub use reclassify::{ReclassifiedVisit, ReclassifyCursor, ReclassifyProgress, StoredVisit};
-pub use record::{RecordOutcome, RecordedVisit};
-pub use retention::{ExpiredData, ExpiringSite, PartitionInfo, RowCount};
+pub use record::{RecordOutcome, RecordedVisit, VisitWriter};
+pub use retention::{ExpiredData, ExpiringSite, PartitionInfo, Retention, RowCount};
 pub use rollup::{
     ClaimedDay, DayRollup, EncodedMetrics, EncodedPaths, MetricMismatch, OPEN_DAY_GRACE,
     QuarterHourDay, RollupRow, Rollups, ValueDictionary, VerifiableDay, VerifyOutcome,
     visitor_hash,
 };
 pub(crate) use rollup::{encode_day_paths, encode_metrics};
-pub use segment::{Segment, UpsertOutcome};
-pub use session::{PathStep, SessionDetails};
-pub use site::{NewSiteCount, ReportSite, Site, SiteUpdateOutcome};
+pub use salt::Salts;
+pub use segment::{Segment, Segments, UpsertOutcome};
+pub use session::{PathStep, SessionDetails, Sessions};
+pub use site::{NewSiteCount, ReportSite, Site, SiteUpdateOutcome, Sites};
 pub use site_lookup::SiteLookup;
-pub use visit::{BotFilter, ExportQuery, VisitList, VisitQuery, VisitorVisit};
+pub use verdict_update::Verdicts;
+pub use visit::{BotFilter, ExportQuery, VisitList, VisitQuery, VisitorVisit, Visits};
 pub use visit_explanation::{DuplicateCount, OutboxEntry, SessionSummary, VisitExplanation};
 pub use visitor::Visitor;
+pub use visitor::Visitors;

@@ -338,7 +338,7 @@ async fn nothing_of_an_erased_person_is_in_any_column(pool: PgPool) {
     both.fold(TimeDelta::minutes(15)).await;
     let store = Store::new(both.pool.clone());
     for _ in 0..3 {
-        store.sweep_erased_values(both.clock.now()).await.unwrap();
+        store.erasures.sweep_values(both.clock.now()).await.unwrap();
         both.clock.advance(TimeDelta::hours(1));
     }
     assert_eq!(both.count("visitor_analytics.erased_value").await, 0);

@@ -71,7 +71,8 @@ async fn prepare_dataset(visits: u32) -> Dataset {
     if count_rows(&pool, "site").await == 0 {
         let months = (0..5).map(|month| now - TimeDelta::days(30 * month));
         store
-            .ensure_partitions(months.chain([now + TimeDelta::days(2)]))
+            .partitions
+            .ensure(months.chain([now + TimeDelta::days(2)]))
             .await
             .unwrap();
         let begun = Instant::now();

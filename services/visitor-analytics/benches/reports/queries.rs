@@ -220,7 +220,7 @@ async fn report_query(
     filters: Vec<AttributeFilter>,
     now: DateTime<Utc>,
 ) -> ReportQuery {
-    let site: ReportSite = store.report_site(Some(site)).await.unwrap().unwrap();
+    let site: ReportSite = store.sites.report_site(Some(site)).await.unwrap().unwrap();
     let today = now.with_timezone(&site.zone).date_naive();
     let last = if days == 0 {
         today

@@ -63,10 +63,10 @@ async fn main() {
     let now: DateTime<Utc> = "2026-11-20T12:00:00Z".parse().unwrap();
     let visits = visits(now - TimeDelta::days(DAYS));
     let months = visits.iter().map(|visit| visit.visit.timestamp);
-    store.ensure_partitions(months).await.unwrap();
+    store.partitions.ensure(months).await.unwrap();
     let before = used();
     for batch in visits.chunks(VISITS_PER_TRANSACTION) {
-        store.record(batch, now, telling).await.unwrap();
+        store.writer.record(batch, now, telling).await.unwrap();
     }
     print_usage("recording, days closed", before, used(), visits.len());
     sqlx::raw_sql("vacuum analyze")

@@ -65,7 +65,7 @@ impl AdmissionControl {
         let unknown = self.ensure_sites(domains, now, new_sites).await?;
         let suspects = visits.clone().filter(|visit| visit.needs_id_check);
         let suspects: Vec<&NewVisit> = suspects.collect();
-        let taken = self.store.foreign_visit_ids(&suspects).await?;
+        let taken = self.store.visits.foreign_ids(&suspects).await?;
         if unknown.is_empty() && taken.is_empty() {
             return Ok(vec![]);
         }
@@ -88,7 +88,7 @@ impl AdmissionControl {
         now: DateTime<Utc>,
         new_sites: NewSitePolicy,
     ) -> Result<HashSet<String>, StoreError> {
-        let unknown = domains.filter(|domain| !self.store.is_site_cached(domain));
+        let unknown = domains.filter(|domain| !self.store.sites.is_cached(domain));
         let unknown: BTreeSet<&str> = unknown.collect();
         if unknown.is_empty() {
             return Ok(HashSet::new());
@@ -97,10 +97,10 @@ impl AdmissionControl {
             NewSitePolicy::Limited => self.max_new_sites_per_day,
             NewSitePolicy::Refused => 0,
         };
-        let unknown = self.store.add_discovered_sites(&unknown, most, now).await?;
+        let unknown = self.store.sites.add_discovered(&unknown, most, now).await?;
         if !unknown.is_empty() && new_sites == NewSitePolicy::Limited && most > 0 {
             metrics::counter!("visits_site_limit_refusals_total").increment(unknown.len() as u64);
-            self.store.record_site_limit(now).await?;
+            self.store.sites.record_limit(now).await?;
         }
         Ok(unknown)
     }

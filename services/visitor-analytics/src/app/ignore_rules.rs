@@ -42,7 +42,7 @@ impl IgnoreRules {
     /// Loads the rules.
     #[tracing::instrument(level = "debug", name = "refresh_ignore_rules", skip_all)]
     pub async fn refresh(&self, store: &Store) -> Result<(), StoreError> {
-        let rules = store.ignore_rules().await?;
+        let rules = store.sites.ignore_rules().await?;
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
         Ok(())
     }
@@ -60,7 +60,7 @@ impl IgnoreRules {
         if counts.is_empty() {
             return Ok(());
         }
-        let stored = store.add_ignored_visits(&counts).await;
+        let stored = store.sites.add_ignored_visits(&counts).await;
         if stored.is_err() {
             let mut current = self
                 .ignored_counts

@@ -81,7 +81,7 @@ impl FileImporter<'_> {
             .unwrap_or_else(|| derive_import_id(request.format, site, &beginning));
         let runner = self.clock.new_id();
         let what = (request.format.name(), site);
-        let started = self.store.begin_import(id, what, runner, self.clock.now());
+        let started = self.store.imports.begin(id, what, runner, self.clock.now());
         let import = match started.await? {
             ImportStart::Acquired(import) => *import,
             ImportStart::AlreadyRunning => return Err(ImportError::AlreadyRunning),
@@ -118,10 +118,11 @@ impl FileImporter<'_> {
         };
         let is_finished = done.is_ok() && flushed.is_ok();
         self.store
-            .release_import(key, is_finished, self.clock.now())
+            .imports
+            .release(key, is_finished, self.clock.now())
             .await?;
         done.and(flushed)?;
-        match self.store.import(id, None).await? {
+        match self.store.imports.find(id, None).await? {
             SiteLookup::Found(import) => Ok(import),
             SiteLookup::Missing | SiteLookup::OtherSite => Err(ImportError::AlreadyRunning),
         }

@@ -160,12 +160,13 @@ impl IngestService {
         let mut enriched = self.enrich(visits, now).await?;
         let moments = restored.iter().map(|restored| restored.visit().timestamp);
         self.store
-            .ensure_partitions(moments)
+            .partitions
+            .ensure(moments)
             .await
             .map_err(Arc::new)?;
         let restored = restored.into_iter();
         enriched.extend(restored.map(|visit| visit.into_enriched(&self.enricher)));
-        let recording = self.store.record(&enriched, now, NEVER_NOTIFY);
+        let recording = self.store.writer.record(&enriched, now, NEVER_NOTIFY);
         let recorded = tokio::time::timeout(IMPORT_COMMIT_TIMEOUT, recording).await;
         let recorded = recorded.unwrap_or(Err(StoreError::Timeout));
         Ok(recorded.map_err(Arc::new)?)
@@ -179,13 +180,19 @@ impl IngestService {
         let ips: Vec<IpAddr> = visits.iter().map(|visit| visit.ip).collect();
         let moments = visits.iter().map(|visit| visit.timestamp);
         self.store
-            .ensure_partitions(moments)
+            .partitions
+            .ensure(moments)
             .await
             .map_err(Arc::new)?;
         let without_id = visits.iter().filter(|visit| visit.visitor_id.is_none());
         let period = |visit: &NewVisit| self.visitor_id_lifetime.period(visit.timestamp);
         let periods = without_id.map(period).collect();
-        let salts = self.store.salts(periods, now).await.map_err(Arc::new)?;
+        let salts = self
+            .store
+            .salts
+            .get_or_create(periods, now)
+            .await
+            .map_err(Arc::new)?;
         let locations = self.geo.locate_all(&ips).await;
         let visits = visits.into_iter().zip(locations);
         let enriched = visits.map(|(visit, location)| {

@@ -54,6 +54,7 @@ pub async fn reclassify_visits(
 ) -> anyhow::Result<ReclassifyReport> {
     let classifier = VisitEnricher::new();
     let progress = store
+        .verdicts
         .reclassify_progress()
         .await?
         .filter(|_| !args.again && !args.dry_run);
@@ -69,7 +70,10 @@ pub async fn reclassify_visits(
     let changed_before = progress.map_or(0, |progress| progress.changed);
     let mut after = progress.map(|progress| progress.cursor);
     loop {
-        let visits = store.visits_to_reclassify(after, args.batch).await?;
+        let visits = store
+            .verdicts
+            .visits_to_reclassify(after, args.batch)
+            .await?;
         let last = visits.last().map(StoredVisit::cursor);
         let reclassified: Vec<ReclassifiedVisit> = visits
             .into_iter()
@@ -83,7 +87,10 @@ pub async fn reclassify_visits(
                 .into_iter()
                 .filter(|one| one.differs || one.is_outdated());
             let outdated: Vec<ReclassifiedVisit> = outdated.collect();
-            store.apply_reclassification(&outdated, clock.now()).await?;
+            store
+                .verdicts
+                .apply_reclassification(&outdated, clock.now())
+                .await?;
             if let Some(through) = last.or(after) {
                 let progress = ReclassifyProgress {
                     cursor: through,
@@ -92,6 +99,7 @@ pub async fn reclassify_visits(
                     is_finished: last.is_none(),
                 };
                 store
+                    .verdicts
                     .save_reclassify_progress(progress, clock.now())
                     .await?;
             }

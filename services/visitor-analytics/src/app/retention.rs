@@ -26,26 +26,26 @@ pub async fn report(
     now: DateTime<Utc>,
     dry_run: bool,
 ) -> anyhow::Result<String> {
-    let partitions = store.partitions().await?;
+    let partitions = store.retention.partitions().await?;
     let mut text = format_partitions(&partitions, retention, now);
     if let Some(border) = retention.first_kept_day(now) {
-        let rows = store.count_shared_rows(border).await?;
+        let rows = store.retention.count_shared_rows(border).await?;
         // Writing to a string cannot fail.
         let _ = writeln!(
             text,
             "Data before {border} expires, including {rows} rows in partitions of several months."
         );
         if !dry_run {
-            text.push_str(&format_expired(&store.expire(border, now).await?));
+            text.push_str(&format_expired(&store.retention.expire(border, now).await?));
         }
     } else {
         text.push_str("RETENTION_DAYS is not set: all data is kept.\n");
     }
-    for site in store.expiring_sites(now).await? {
+    for site in store.retention.expiring_sites(now).await? {
         let (domain, border) = (&site.domain, site.cutoff.date_naive());
         let _ = writeln!(text, "Data of {domain} before {border} expires.");
         if !dry_run {
-            let rows = store.expire_site(&site, now).await?;
+            let rows = store.retention.expire_site(&site, now).await?;
             let _ = writeln!(text, "Removed: {rows} rows of {domain}.");
         }
     }

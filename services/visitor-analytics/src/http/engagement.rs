@@ -46,6 +46,7 @@ pub(super) async fn report_engagement(
     let report = Engagement::accept(report).map_err(|e| error::from_validation(&e))?;
     let known = state
         .store
+        .visits
         .update_engagement(id, report, scope.sites())
         .await?;
     let (known, moment) = require_found(known, "there is no visit with this id")?;
@@ -53,6 +54,7 @@ pub(super) async fn report_engagement(
         let now = state.clock.now();
         let confirmed = state
             .store
+            .verdicts
             .confirm_browser((id, moment), state.notify_policy, now)
             .await;
         confirmed?;

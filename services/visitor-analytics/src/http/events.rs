@@ -201,13 +201,13 @@ async fn record_all(
         .iter()
         .filter(|event| matches!(event.actor, EventActor::AddressAndAgent(..)));
     let periods: BTreeSet<SaltPeriod> = seen.map(period).collect();
-    let salts = state.store.salts(periods, now).await?;
+    let salts = state.store.salts.get_or_create(periods, now).await?;
     let events = events.into_iter().map(|event| {
         let period = period(&event);
         with_visitor_id(event, period, &salts, now)
     });
     let events: Vec<Event> = events.collect();
-    let outcomes = state.store.record_events(&events, now).await?;
+    let outcomes = state.store.events.record(&events, now).await?;
     let answers = events.into_iter().zip(outcomes).map(|(event, outcome)| {
         let status = match outcome {
             RecordOutcome::Recorded => EventStatus::Recorded,

@@ -156,11 +156,12 @@ pub(super) async fn explain(
     scope: SiteScope,
     Path(id): Path<Uuid>,
 ) -> Result<Json<ExplanationResponse>, Problem> {
-    let facts = state.store.explain_visit(id, scope.sites()).await?;
+    let facts = state.store.visits.explain(id, scope.sites()).await?;
     let facts = require_found(facts, "there is no visit with this id")?;
     let import = state
         .store
-        .import_of_visit((id, facts.visit.timestamp))
+        .imports
+        .of_visit((id, facts.visit.timestamp))
         .await?;
     Ok(Json(ExplanationResponse::new(
         facts,

@@ -60,7 +60,7 @@ pub(super) async fn export(
 ) -> Result<Response, Problem> {
     let (filter, format, query) = parse_params(&state.store, scope.restrict(pairs)?).await?;
     if let Some(site) = &filter.site {
-        let found = state.store.report_site(Some(site)).await;
+        let found = state.store.sites.report_site(Some(site)).await;
         let missing = || Problem::not_found("there is no such site").field("site");
         found?.ok_or_else(missing)?;
     }
@@ -177,7 +177,7 @@ impl ExportStream {
     /// Returns the next chunk, which is never empty, or `None` at the end of the file.
     async fn next_chunk(&mut self) -> Result<Option<Vec<u8>>, ExportStreamError> {
         while let Some(writer) = self.writer.take() {
-            let page = self.store.export_visits(&self.query).await?;
+            let page = self.store.visits.export(&self.query).await?;
             let is_last = i64::try_from(page.len()).unwrap_or(i64::MAX) < self.query.limit;
             if let Some(last) = page.last() {
                 self.query.after = Some((last.visit.timestamp, last.visit.id));

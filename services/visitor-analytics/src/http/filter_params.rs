@@ -48,7 +48,7 @@ fn split_pairs(pairs: ScopedPairs, own: &[&str]) -> Result<SplitParams, Problem>
 
 /// Reads the filters of the segment with this name or id.
 async fn segment_filters(store: &Store, name: &str) -> Result<Vec<AttributeFilter>, Problem> {
-    let found = store.segment(name).await?;
+    let found = store.segments.find(name).await?;
     let found = found.ok_or_else(|| invalid_param("segment", "there is no such segment"))?;
     // A stored segment may name a dimension that no longer exists.
     segment::parse_filters(&found.filters)

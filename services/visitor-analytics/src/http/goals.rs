@@ -72,7 +72,7 @@ pub(super) async fn list(
     Query(parameters): Query<GoalListParams>,
 ) -> Result<axum::Json<GoalPage>, Problem> {
     let site = scope.resolve_site(parameters.site.as_deref())?;
-    let found = state.store.goals(site.as_deref()).await?;
+    let found = state.store.goals.list(site.as_deref()).await?;
     Ok(axum::Json(GoalPage {
         data: found.into_iter().map(to_response).collect(),
         next_cursor: None,
@@ -109,7 +109,7 @@ pub(super) async fn add(
     }
     let now = state.clock.now();
     let key = (Clock::new_id_at(now), site.as_str(), name.as_str());
-    let added = state.store.add_goal(key, &target, submitted.value, now);
+    let added = state.store.goals.add(key, &target, submitted.value, now);
     let added = error::upsert_result(added.await?, "goal")?;
     Ok((StatusCode::CREATED, axum::Json(to_response(added))))
 }
@@ -126,7 +126,7 @@ pub(super) async fn remove(
     _: AllSites,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
-    let removed = state.store.remove_goal(id).await?;
+    let removed = state.store.goals.remove(id).await?;
     let missing = || Problem::not_found("there is no goal with this id");
     removed
         .then_some(StatusCode::NO_CONTENT)

@@ -157,7 +157,11 @@ pub(super) async fn list(
         text.parse::<Uuid>().ok()
     })?;
     let site = scope.resolve_site(parameters.site.as_deref())?;
-    let found = state.store.imports(site.as_deref(), before, limit).await;
+    let found = state
+        .store
+        .imports
+        .list(site.as_deref(), before, limit)
+        .await;
     let mut found = found?;
     let now = state.clock.now();
     Ok(Json(ImportPage {
@@ -222,7 +226,8 @@ pub(super) async fn remove(
     loop {
         let removed = state
             .store
-            .delete_imported_visits(&import, state.clock.now());
+            .imports
+            .delete_visits(&import, state.clock.now());
         match removed.await? {
             0 => return Ok(Json(ImportDeletedResponse { visits })),
             some => visits += some,
@@ -238,7 +243,7 @@ async fn find_import(
     scope: &SiteScope,
     id: Uuid,
 ) -> Result<store::Import, Problem> {
-    let found = state.store.import(id, scope.sites()).await?;
+    let found = state.store.imports.find(id, scope.sites()).await?;
     site_scope::require_found(found, "there is no import with this id")
 }
 

@@ -50,7 +50,7 @@ pub(super) async fn list(
     // Segments belong to no site, so tokens with any site scope may read them.
     _: SiteScope,
 ) -> Result<axum::Json<SegmentPage>, Problem> {
-    let found = state.store.segments().await?;
+    let found = state.store.segments.list().await?;
     Ok(axum::Json(SegmentPage {
         data: found.into_iter().map(to_response).collect(),
         next_cursor: None,
@@ -77,7 +77,8 @@ pub(super) async fn add(
     let now = state.clock.now();
     let added = state
         .store
-        .add_segment(Clock::new_id_at(now), &name, &submitted.filters, now)
+        .segments
+        .add(Clock::new_id_at(now), &name, &submitted.filters, now)
         .await;
     let added = error::upsert_result(added?, "segment")?;
     Ok((StatusCode::CREATED, axum::Json(to_response(added))))
@@ -109,7 +110,7 @@ pub(super) async fn change(
     let filters = submitted.filters.as_ref();
     let read = filters.map(segment::parse_filters).transpose();
     read.map_err(|e| segment_problem(&e))?;
-    let changed = state.store.update_segment(id, name.as_deref(), filters);
+    let changed = state.store.segments.update(id, name.as_deref(), filters);
     let changed = changed.await?;
     Ok(axum::Json(to_response(error::upsert_result(
         changed, "segment",
@@ -128,7 +129,7 @@ pub(super) async fn remove(
     _: AllSites,
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, Problem> {
-    let removed = state.store.remove_segment(id).await?;
+    let removed = state.store.segments.remove(id).await?;
     let missing = || Problem::not_found("there is no segment with this id");
     removed
         .then_some(StatusCode::NO_CONTENT)

@@ -135,7 +135,7 @@ pub(super) async fn list(
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<SessionPage>, Problem> {
     let query = parse_visit_query(&state.store, scope.restrict(pairs)?).await?;
-    let mut found = state.store.sessions(&query).await?;
+    let mut found = state.store.sessions.list(&query).await?;
     Ok(Json(SessionPage {
         next_cursor: truncate_page(&mut found, query.limit, |session| {
             encode_cursor(session.period.0, session.entry.id)
@@ -156,9 +156,9 @@ pub(super) async fn one(
     scope: SiteScope,
     Path(id): Path<Uuid>,
 ) -> Result<Json<SessionJourneyResponse>, Problem> {
-    let found = state.store.session(id, scope.sites()).await?;
+    let found = state.store.sessions.find(id, scope.sites()).await?;
     let found = site_scope::require_found(found, "there is no session with this id")?;
-    let journey = state.store.journey(&found).await?;
+    let journey = state.store.sessions.journey(&found).await?;
     Ok(Json(SessionJourneyResponse {
         session: found.into(),
         journey: journey.into_iter().map(to_journey_step).collect(),

@@ -72,7 +72,8 @@ pub(super) async fn list(
     })?;
     let found = state
         .store
-        .sites(scope.sites(), after.as_deref(), limit)
+        .sites
+        .list(scope.sites(), after.as_deref(), limit)
         .await;
     let mut found = found?;
     Ok(axum::Json(SitePage {
@@ -103,7 +104,8 @@ pub(super) async fn add(
         .map_err(|e| error::from_validation(&e))?;
     let done = state
         .store
-        .add_site(&domain, &settings, state.clock.now())
+        .sites
+        .add(&domain, &settings, state.clock.now())
         .await;
     refresh_ignore_rules(&state).await?;
     Ok((StatusCode::CREATED, update_response(done?)?))
@@ -132,7 +134,8 @@ pub(super) async fn change(
         SiteSettings::accept(&domain, submitted).map_err(|e| error::from_validation(&e))?;
     let done = state
         .store
-        .update_site(&domain, &settings, state.clock.now())
+        .sites
+        .update(&domain, &settings, state.clock.now())
         .await;
     refresh_ignore_rules(&state).await?;
     update_response(done?)

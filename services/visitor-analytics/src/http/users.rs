@@ -52,7 +52,11 @@ pub(super) async fn erase(
     let site = scope.resolve_site(parameters.site.as_deref())?;
     let now = state.clock.now();
     let person = Person::User(&user_id);
-    let erased = state.store.erase(person, site.as_deref(), now).await;
+    let erased = state
+        .store
+        .erasures
+        .erase(person, site.as_deref(), now)
+        .await;
     let erased = erased?.ok_or_else(|| Problem::not_found("there is no user with this id"))?;
     Ok(Json(UserErasureResponse {
         user_id,

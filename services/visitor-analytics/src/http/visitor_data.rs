@@ -271,14 +271,14 @@ impl VisitorDataReader<'_> {
         let (after, limit) = (place.after, *room);
         match place.section {
             DataSection::Sessions => {
-                let mut rows = store.sessions_of_visitor(id, site, after, limit).await?;
+                let mut rows = store.visitors.sessions(id, site, after, limit).await?;
                 let last = truncate_rows(&mut rows, room, |row| (row.started_at, row.id));
                 page.sessions
                     .extend(rows.into_iter().map(VisitorSessionItem::from));
                 Ok(last)
             }
             DataSection::Visits => {
-                let mut rows = store.visits_of_visitor(id, site, after, limit).await?;
+                let mut rows = store.visitors.visits(id, site, after, limit).await?;
                 let last =
                     truncate_rows(&mut rows, room, |row| (row.visit.timestamp, row.visit.id));
                 page.visits
@@ -294,15 +294,13 @@ impl VisitorDataReader<'_> {
                     limit,
                     ..EventQuery::default()
                 };
-                let mut rows = store.events(&query).await?;
+                let mut rows = store.events.list(&query).await?;
                 let last = truncate_rows(&mut rows, room, |row| (row.timestamp, row.id));
                 page.events.extend(rows.into_iter().map(to_response));
                 Ok(last)
             }
             DataSection::Notifications => {
-                let mut rows = store
-                    .announcements_of_visitor(id, site, after, limit)
-                    .await?;
+                let mut rows = store.visitors.announcements(id, site, after, limit).await?;
                 let last = truncate_rows(&mut rows, room, |row| (row.announced_at, row.session_id));
                 let lines = rows.into_iter().map(VisitorNotificationItem::from);
                 page.notifications.extend(lines);
@@ -313,10 +311,10 @@ impl VisitorDataReader<'_> {
 
     async fn site_retention(&self) -> Result<Vec<SiteRetention>, StoreError> {
         let store = &self.state.store;
-        let known = store.visitor(self.id, self.site).await?;
+        let known = store.visitors.find(self.id, self.site).await?;
         let sites = known.map(|known| known.sites).unwrap_or_default();
         let of_all = self.state.privacy_policy.retention.as_days();
-        let sites = store.retention_of_sites(&sites).await?.into_iter();
+        let sites = store.visitors.retention_of_sites(&sites).await?.into_iter();
         let sites = sites.map(|(site, own)| SiteRetention {
             site,
             retention_days: [own.map(i64::from), of_all].into_iter().flatten().min(),

@@ -61,7 +61,7 @@ pub(super) async fn one(
     Query(parameters): Query<VisitorParams>,
 ) -> Result<Json<VisitorResponse>, Problem> {
     let (id, site) = parse_target(id, &scope, &parameters)?;
-    let found = state.store.visitor(&id, site.as_deref()).await;
+    let found = state.store.visitors.find(&id, site.as_deref()).await;
     let found = found?.ok_or_else(visitor_not_found)?;
     Ok(Json(VisitorResponse {
         id,
@@ -97,7 +97,11 @@ pub(super) async fn erase(
     let (id, site) = parse_target(id, &scope, &parameters)?;
     let now = state.clock.now();
     let person = Person::Visitor(&id);
-    let erased = state.store.erase(person, site.as_deref(), now).await;
+    let erased = state
+        .store
+        .erasures
+        .erase(person, site.as_deref(), now)
+        .await;
     let erased = erased?.ok_or_else(visitor_not_found)?;
     Ok(Json(VisitorErasureResponse {
         id,

@@ -37,7 +37,7 @@ pub(super) async fn list(
     Query(pairs): Query<QueryPairs>,
 ) -> Result<Json<VisitPage>, Problem> {
     let query = parse_visit_query(&state.store, scope.restrict(pairs)?).await?;
-    let found = state.store.visits(&query).await?;
+    let found = state.store.visits.list(&query).await?;
     let last = found.visits.last().filter(|_| found.has_more);
     Ok(Json(VisitPage {
         next_cursor: last.map(|visit| encode_cursor(visit.timestamp, visit.id)),
@@ -57,6 +57,6 @@ pub(super) async fn one(
     scope: SiteScope,
     Path(id): Path<Uuid>,
 ) -> Result<Json<Visit>, Problem> {
-    let visit = state.store.visit(id, scope.sites()).await?;
+    let visit = state.store.visits.find(id, scope.sites()).await?;
     require_found(visit, "there is no visit with this id").map(Json)
 }

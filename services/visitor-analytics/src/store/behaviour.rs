@@ -1,12 +1,12 @@
 //! Bot detection by the visits of a whole session.
 
+use crate::store::Verdicts;
 use bot_detection::BotRule;
 use bot_detection::behaviour::{SessionVisit, evaluate_session};
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::Store;
 use super::verdict_update::{VerdictChange, restore_verdict};
 
 /// Only the last visits of a longer session are checked.
@@ -26,10 +26,10 @@ struct SessionVisitRow {
     visitor_id: String,
 }
 
-impl Store {
+impl Verdicts {
     /// Evaluates the visits of a session together, plus a rule that is known to match. If a rule
     /// matches, all visits of the session become a bot's. Returns the matching rules.
-    pub async fn check_session_behaviour(
+    pub async fn check_session(
         &self,
         session: Uuid,
         known: Option<BotRule>,
@@ -60,7 +60,7 @@ impl Store {
         let changes: Vec<VerdictChange> = people
             .map(|row| row.into_verdict_change(session, &reasons))
             .collect();
-        self.update_verdicts(&changes, now).await?;
+        self.update(&changes, now).await?;
         Ok(reasons)
     }
 }

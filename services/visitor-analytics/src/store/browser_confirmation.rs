@@ -1,15 +1,15 @@
 //! Confirmation by the page script that a browser displayed the page of a visit.
 
+use crate::store::Verdicts;
 use bot_detection::BotRule;
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::Store;
 use super::verdict_update::SessionAnnouncement;
 use crate::domain::session::NotifyPolicy;
 
-impl Store {
+impl Verdicts {
     /// Adds the rule `BrowserConfirmed` to a visit that has bot reasons, which reduces its score.
     /// Adds the session to the outbox if it is a person's, recent enough and not announced yet.
     pub async fn confirm_browser(
@@ -18,7 +18,7 @@ impl Store {
         notify_policy: NotifyPolicy,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let Some(found) = self.visit_verdict((id, timestamp)).await? else {
+        let Some(found) = self.of_visit((id, timestamp)).await? else {
             return Ok(());
         };
         let opted_out = found.visitor.1 == id.simple().to_string();
@@ -35,7 +35,7 @@ impl Store {
             timestamp,
         });
         let changes = change.as_slice();
-        self.update_verdicts_and_announce(&[found.visitor], changes, announcement.as_ref(), now)
+        self.update_and_announce(&[found.visitor], changes, announcement.as_ref(), now)
             .await?;
         Ok(())
     }

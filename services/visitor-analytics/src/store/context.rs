@@ -1,70 +1,40 @@
 //! The store: handles to its subjects over one pool of connections.
 
-use std::sync::Arc;
-
 use sqlx::PgPool;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Notify;
 
-use super::cache_age::TextIdCache;
-use super::dimension::DimensionCache;
-use super::partition::PartitionCache;
-use super::record::WriterLease;
-use super::rollup::{DirtyDays, Rollups};
-use super::salt::SaltCache;
-use super::site::SiteIdCache;
+use super::rollup::Rollups;
+use super::shared_caches::SharedCaches;
+use super::{
+    Erasures, Events, Goals, Imports, LiveFeed, Outbox, Partitions, PendingLocations, Retention,
+    Salts, Segments, Sessions, Sites, Verdicts, VisitWriter, Visitors, Visits,
+};
 use crate::domain::enriched_visit::{EnrichedVisit, LocationStatus};
-
-/// Cached texts have at most 4 KB each, typically 100 bytes.
-const MAX_CACHED_VALUE_IDS: usize = 20_000;
 
 const BACKGROUND_CONNECTIONS: u32 = 5;
 
 #[derive(Clone, Debug)]
 pub struct Store {
     pub rollups: Rollups,
-    pub(super) pool: PgPool,
-    pub(super) caches: SharedCaches,
-}
-
-/// What the handles share with each other, and with the store for background work.
-#[derive(Clone, Debug)]
-pub(super) struct SharedCaches {
-    /// All visits are recorded over one connection, so that the caches of its PostgreSQL backend
-    /// stay warm. A pool would take its connections in turn.
-    pub(super) writer_lease: Arc<Mutex<WriterLease>>,
-    pub(super) dimensions: DimensionCache,
-    pub(super) dirty_days: DirtyDays,
-    pub(super) site_ids: SiteIdCache,
-    pub(super) salts: SaltCache,
-    pub(super) partitions: PartitionCache,
-    /// Ids of the texts in `rollup_value`.
-    pub(super) text_ids: TextIdCache,
-    pub(super) wakeups: Arc<WorkerWakeups>,
-}
-
-/// Notifies the workers of this process when something is stored for them, so that they need not
-/// poll.
-#[derive(Debug, Default)]
-pub(super) struct WorkerWakeups {
-    pub(super) outbox: Notify,
-    pub(super) locations: Notify,
-    pub(super) erasures: Notify,
-}
-
-impl SharedCaches {
-    fn new(pool: &PgPool) -> Self {
-        let writer = WriterLease::new(chassis::database::key_lookup_options(pool));
-        Self {
-            writer_lease: Arc::new(Mutex::new(writer)),
-            dimensions: DimensionCache::new(),
-            dirty_days: DirtyDays::default(),
-            site_ids: SiteIdCache::new(),
-            salts: SaltCache::default(),
-            partitions: PartitionCache::default(),
-            text_ids: TextIdCache::new(MAX_CACHED_VALUE_IDS),
-            wakeups: Arc::default(),
-        }
-    }
+    pub sites: Sites,
+    pub visits: Visits,
+    pub sessions: Sessions,
+    pub visitors: Visitors,
+    pub events: Events,
+    pub goals: Goals,
+    pub segments: Segments,
+    pub verdicts: Verdicts,
+    pub writer: VisitWriter,
+    pub pending_locations: PendingLocations,
+    pub outbox: Outbox,
+    pub live: LiveFeed,
+    pub imports: Imports,
+    pub erasures: Erasures,
+    pub retention: Retention,
+    pub partitions: Partitions,
+    pub salts: Salts,
+    pool: PgPool,
+    caches: SharedCaches,
 }
 
 impl Store {
@@ -88,8 +58,70 @@ impl Store {
             pool: pool.clone(),
             text_ids: caches.text_ids.clone(),
         };
+        let sites = Sites {
+            pool: pool.clone(),
+            caches: caches.clone(),
+            rollups: rollups.clone(),
+        };
+        let visits = Visits { pool: pool.clone() };
+        let events = Events {
+            pool: pool.clone(),
+            sites: sites.clone(),
+        };
         Self {
+            sessions: Sessions {
+                pool: pool.clone(),
+                visits: visits.clone(),
+            },
+            visitors: Visitors { pool: pool.clone() },
+            goals: Goals { pool: pool.clone() },
+            segments: Segments { pool: pool.clone() },
+            verdicts: Verdicts {
+                pool: pool.clone(),
+                caches: caches.clone(),
+            },
+            writer: VisitWriter {
+                caches: caches.clone(),
+                sites: sites.clone(),
+            },
+            pending_locations: PendingLocations {
+                pool: pool.clone(),
+                caches: caches.clone(),
+            },
+            outbox: Outbox {
+                pool: pool.clone(),
+                visits: visits.clone(),
+                sites: sites.clone(),
+            },
+            live: LiveFeed {
+                pool: pool.clone(),
+                visits: visits.clone(),
+            },
+            imports: Imports {
+                pool: pool.clone(),
+                caches: caches.clone(),
+            },
+            erasures: Erasures {
+                pool: pool.clone(),
+                caches: caches.clone(),
+            },
+            retention: Retention {
+                pool: pool.clone(),
+                caches: caches.clone(),
+                events: events.clone(),
+            },
+            partitions: Partitions {
+                pool: pool.clone(),
+                caches: caches.clone(),
+            },
+            salts: Salts {
+                pool: pool.clone(),
+                caches: caches.clone(),
+            },
             rollups,
+            sites,
+            visits,
+            events,
             pool,
             caches,
         }

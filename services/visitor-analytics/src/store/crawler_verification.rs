@@ -1,13 +1,12 @@
 //! Crawler verification of visits that are already recorded.
 
+use crate::store::Verdicts;
 use bot_detection::BotRule;
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::Store;
-
-impl Store {
+impl Verdicts {
     /// Adds the result of the crawler verification to a visit's verdict, unless it has one.
     pub async fn add_crawler_verification(
         &self,
@@ -15,10 +14,9 @@ impl Store {
         proof: BotRule,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let found = self.visit_verdict(visit).await?;
+        let found = self.of_visit(visit).await?;
         if let Some(found) = found.filter(|found| !found.verdict.has_crawler_verification()) {
-            self.update_verdicts(&[found.with_reason(proof)], now)
-                .await?;
+            self.update(&[found.with_reason(proof)], now).await?;
         }
         Ok(())
     }

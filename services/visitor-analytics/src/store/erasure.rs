@@ -4,11 +4,13 @@
 mod call;
 mod dimension_values;
 mod erased_value;
+mod handle;
 mod person;
 mod rollup_texts;
 mod rows;
 mod sweep;
 
+pub use handle::Erasures;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::database::StoreError;
@@ -22,11 +24,11 @@ pub(super) use rows::{
     VisitKeyColumns, delete_import_marks, delete_outbox_entries, delete_pending_locations,
 };
 
+use super::duplicate_visit;
 use super::import::rebuild_sessions;
 use super::record::locks;
 use super::rollup::{TouchedPeriod, visitor_hash};
 use super::session::VisitorKey;
-use super::{Store, duplicate_visit};
 
 /// Further sites of a visitor, or visitors of a user, may appear between the lookup and the lock.
 const MAX_ERASE_ATTEMPTS: usize = 5;
@@ -56,7 +58,7 @@ impl ErasureCounts {
     }
 }
 
-impl Store {
+impl Erasures {
     /// Deletes all data about a person, on one site or on all, and queues the erasure for
     /// notification. Returns `None` if nothing is stored here. Locks the visitors, so that none of
     /// their visits is recorded meanwhile.

@@ -2,6 +2,8 @@
 
 mod step_event;
 
+use crate::store::Sites;
+use sqlx::PgPool;
 use std::collections::{HashMap, HashSet};
 
 use chassis::database::StoreError;
@@ -10,8 +12,8 @@ use serde_json::{Map, Value};
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use super::RecordOutcome;
 use super::visit::{BotFilter, VisitKey};
-use super::{RecordOutcome, Store};
 
 #[derive(Clone, Debug)]
 pub struct Event {
@@ -63,16 +65,23 @@ fn metadata_columns(metadata: &[(Value, Value)]) -> (Vec<Json<&Value>>, Vec<Json
     metadata.iter().map(|(a, b)| (Json(a), Json(b))).unzip()
 }
 
-impl Store {
+/// Events of visitors.
+#[derive(Clone, Debug)]
+pub struct Events {
+    pub(super) pool: PgPool,
+    pub(super) sites: Sites,
+}
+
+impl Events {
     /// Records events in one statement. Returns an outcome for each event. Of equal events, the
     /// first is recorded.
-    pub async fn record_events(
+    pub async fn record(
         &self,
         events: &[Event],
         now: DateTime<Utc>,
     ) -> Result<Vec<RecordOutcome>, StoreError> {
         let sites = events.iter().map(|event| event.site.as_str());
-        let ids = self.site_ids(sites).await?;
+        let ids = self.sites.ids(sites).await?;
         // In a fixed order, so that concurrent writers of the same events do not deadlock.
         let mut order: Vec<&Event> = events.iter().collect();
         order.sort_by_key(|event| (event.id, event.timestamp));
@@ -110,7 +119,7 @@ impl Store {
             .map(|event| added.remove(&key(event)))
             .collect();
         let again = events.iter().zip(&is_new).filter(|(_, is_new)| !**is_new);
-        let owners = self.event_sites(again.map(|(event, _)| key(event)));
+        let owners = self.resolve_sites(again.map(|(event, _)| key(event)));
         let owners = owners.await?;
         let outcomes = events.iter().zip(is_new).map(|(event, is_new)| {
             let owner = owners.get(&key(event));
@@ -124,7 +133,7 @@ impl Store {
         Ok(outcomes.collect())
     }
 
-    async fn event_sites(
+    async fn resolve_sites(
         &self,
         keys: impl Iterator<Item = VisitKey>,
     ) -> Result<HashMap<VisitKey, i32>, StoreError> {
@@ -146,7 +155,7 @@ impl Store {
     }
 
     /// Lists events, newest first. Returns one more than the limit if there are more.
-    pub async fn events(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
+    pub async fn list(&self, query: &EventQuery) -> Result<Vec<Event>, StoreError> {
         let (after, after_id) = query.after.unzip();
         let (texts, others) = metadata_columns(&query.metadata);
         let rows = sqlx::query!(
@@ -207,7 +216,7 @@ impl Store {
 
     /// Counts events by type, the most frequent first. The filter on bots consists of two
     /// conditions, since PostgreSQL can turn each of them into a join.
-    pub async fn count_events_by_type(
+    pub async fn count_by_type(
         &self,
         query: &EventQuery,
     ) -> Result<Vec<EventTypeCounts>, StoreError> {
@@ -253,7 +262,7 @@ impl Store {
     }
 
     /// Deletes at most `limit` events before `cutoff`, of one site or of all. Returns their number.
-    pub(super) async fn delete_events(
+    pub(super) async fn delete(
         &self,
         site: Option<i32>,
         cutoff: DateTime<Utc>,

@@ -5,9 +5,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures::TryStreamExt as _;
 use rollups::goal::EventTimes;
 use rollups::query::ReportPeriod;
+use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::Store;
 use super::rollup::visitor_hash;
 use super::segment::UpsertOutcome;
 use crate::domain::goal::GoalTarget;
@@ -32,9 +32,15 @@ pub struct Goal {
     pub created_at: DateTime<Utc>,
 }
 
-impl Store {
+/// Goals of sites.
+#[derive(Clone, Debug)]
+pub struct Goals {
+    pub(super) pool: PgPool,
+}
+
+impl Goals {
     /// The goals of a site or of all sites, by site and name.
-    pub async fn goals(&self, site: Option<&str>) -> Result<Vec<Goal>, StoreError> {
+    pub async fn list(&self, site: Option<&str>) -> Result<Vec<Goal>, StoreError> {
         let goals = sqlx::query_as!(
             Goal,
             "select g.id, s.domain as site, g.name, g.page, g.event_type, g.value, g.created_at
@@ -49,7 +55,7 @@ impl Store {
 
     /// Adds a goal, unless the site is unknown, has a goal of this name, or has the maximum number
     /// of goals.
-    pub async fn add_goal(
+    pub async fn add(
         &self,
         (id, site, name): (Uuid, &str, &str),
         target: &GoalTarget,
@@ -92,14 +98,14 @@ impl Store {
     }
 
     /// Removes a goal. Returns whether it existed.
-    pub async fn remove_goal(&self, id: Uuid) -> Result<bool, StoreError> {
+    pub async fn remove(&self, id: Uuid) -> Result<bool, StoreError> {
         let removed = sqlx::query!("delete from visitor_analytics.goal where id = $1", id);
         Ok(removed.execute(&self.pool).await?.rows_affected() > 0)
     }
 
     /// The times of all events of a type by visitor, in a period and a day around it. Returns
     /// `None` if there are more than a report can hold.
-    pub async fn goal_event_times(
+    pub async fn event_times(
         &self,
         site_id: i32,
         period: &ReportPeriod,

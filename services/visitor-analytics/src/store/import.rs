@@ -4,15 +4,17 @@ mod remove;
 
 pub(super) use remove::rebuild_sessions;
 
+use crate::store::shared_caches::SharedCaches;
 use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
+use sqlx::PgPool;
 use sqlx::types::Json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::SiteLookup;
 use super::visit::VisitKey;
-use super::{SiteLookup, Store};
 use crate::domain::engagement::Engagement;
 
 /// A runner renews `touched_at` at least this often. After this time it counts as gone.
@@ -139,10 +141,17 @@ impl From<ImportRow> for Import {
     }
 }
 
-impl Store {
+/// Imports, and the visits that they added.
+#[derive(Clone, Debug)]
+pub struct Imports {
+    pub(super) pool: PgPool,
+    pub(super) caches: SharedCaches,
+}
+
+impl Imports {
     /// Begins an import as `runner`, or resumes it. An import of another site or format with this
     /// id is not changed.
-    pub async fn begin_import(
+    pub async fn begin(
         &self,
         id: Uuid,
         (format, site): (&str, Option<&str>),
@@ -186,7 +195,7 @@ impl Store {
     }
 
     /// Stores the progress of an import. Returns whether `runner` still runs it.
-    pub async fn record_import_progress(
+    pub async fn record_progress(
         &self,
         (number, runner): (i32, Uuid),
         step: &ImportProgress,
@@ -215,7 +224,7 @@ impl Store {
     }
 
     /// Ends the run of an import. `is_finished` says whether the end of the file was reached.
-    pub async fn release_import(
+    pub async fn release(
         &self,
         (number, runner): (i32, Uuid),
         is_finished: bool,
@@ -240,7 +249,7 @@ impl Store {
     }
 
     /// Finds an import into one of these sites (`None`: into any site or several).
-    pub async fn import(
+    pub async fn find(
         &self,
         id: Uuid,
         sites: Option<&[String]>,
@@ -258,12 +267,12 @@ impl Store {
         match row.fetch_optional(&self.pool).await? {
             Some(row) => Ok(SiteLookup::Found(row.into())),
             None => Ok(SiteLookup::not_found(
-                sites.is_some() && self.has_import(id).await?,
+                sites.is_some() && self.exists(id).await?,
             )),
         }
     }
 
-    async fn has_import(&self, id: Uuid) -> Result<bool, StoreError> {
+    async fn exists(&self, id: Uuid) -> Result<bool, StoreError> {
         let exists = sqlx::query_scalar!(
             r#"select exists (select from visitor_analytics.import where id = $1) as "exists!""#,
             id
@@ -273,7 +282,7 @@ impl Store {
 
     /// Lists imports that began before the import `before`, newest first. Returns one more than the
     /// limit if there are more.
-    pub async fn imports(
+    pub async fn list(
         &self,
         site: Option<&str>,
         before: Option<Uuid>,
@@ -341,7 +350,7 @@ impl Store {
     }
 
     /// Raises the engagement of visits to the values in an export.
-    pub async fn update_imported_engagement(
+    pub async fn update_engagement(
         &self,
         visits: &[(VisitKey, Engagement)],
     ) -> Result<(), StoreError> {
@@ -374,10 +383,7 @@ impl Store {
     }
 
     /// Finds the import that recorded a visit.
-    pub async fn import_of_visit(
-        &self,
-        (id, moment): VisitKey,
-    ) -> Result<Option<Uuid>, StoreError> {
+    pub async fn of_visit(&self, (id, moment): VisitKey) -> Result<Option<Uuid>, StoreError> {
         let import = sqlx::query_scalar!(
             "select i.id from visitor_analytics.imported_visit v
              join visitor_analytics.import i on i.number = v.import_number

@@ -1,15 +1,16 @@
 //! Notifies all processes of recorded visits and erased visitors (`listen` and `notify`).
 
+use crate::store::Visits;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::visitor_analytics::Visit;
 use sqlx::PgConnection;
+use sqlx::PgPool;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 use uuid::Uuid;
 
-use super::Store;
 use super::visit::VisitKey;
 
 /// Every listener holds this lock, shared, as long as its connection lives.
@@ -69,7 +70,14 @@ fn parse_erased(payload: &str) -> Option<VisitNotice> {
     Some(VisitNotice::Erased(hashes.collect()))
 }
 
-impl Store {
+/// Notices of recorded visits, from and to all replicas.
+#[derive(Clone, Debug)]
+pub struct LiveFeed {
+    pub(super) pool: PgPool,
+    pub(super) visits: Visits,
+}
+
+impl LiveFeed {
     /// Whether any process listens.
     pub async fn has_listeners(&self) -> Result<bool, StoreError> {
         let has_listeners = sqlx::query_scalar!(
@@ -85,7 +93,7 @@ impl Store {
     }
 
     /// Notifies listeners of recorded visits. `lost` says that further visits are not listed.
-    pub async fn notify_visits(&self, visits: &[VisitKey], lost: bool) -> Result<(), StoreError> {
+    pub async fn notify(&self, visits: &[VisitKey], lost: bool) -> Result<(), StoreError> {
         let mut payloads: Vec<String> = visits
             .chunks(MAX_NOTIFY_VISITS)
             .map(encode_visits)
@@ -126,7 +134,7 @@ impl Store {
 
     /// The visits with these keys, in the order in which they were recorded.
     pub async fn notified_visits(&self, keys: &[VisitKey]) -> Result<Vec<Visit>, StoreError> {
-        let mut visits = self.visits_by_key(keys).await?;
+        let mut visits = self.visits.by_key(keys).await?;
         visits.sort_by_key(|visit| (visit.received_at, visit.id));
         Ok(visits)
     }

@@ -1,5 +1,8 @@
 //! The outbox: sessions to be announced to notification.
 
+use crate::store::Sites;
+use crate::store::Visits;
+use sqlx::PgPool;
 use std::collections::HashMap;
 
 use chassis::database::StoreError;
@@ -8,7 +11,6 @@ use common::visitor_analytics::{ArrivedSession, ArrivedVisitor, Visit, VisitorAr
 use ipnet::IpNet;
 use uuid::Uuid;
 
-use super::Store;
 use super::visit::VisitKey;
 use crate::domain::session::IncomingVisit;
 
@@ -116,9 +118,17 @@ impl OutboxColumns {
     }
 }
 
-impl Store {
+/// Announcements that wait for notification.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    pub(super) pool: PgPool,
+    pub(super) visits: Visits,
+    pub(super) sites: Sites,
+}
+
+impl Outbox {
     /// Claims entries that are due. No other process claims them until the lease expires.
-    pub async fn claim_announcements(
+    pub async fn claim(
         &self,
         now: DateTime<Utc>,
         limit: usize,
@@ -163,9 +173,9 @@ impl Store {
         &self,
         visits: &[(Uuid, DateTime<Utc>)],
     ) -> Result<HashMap<VisitKey, VisitorArrived>, StoreError> {
-        let visits = self.visits_by_key(visits).await?;
+        let visits = self.visits.by_key(visits).await?;
         let sites: Vec<&str> = visits.iter().map(|visit| visit.site.as_str()).collect();
-        let named = self.report_properties(&sites).await?;
+        let named = self.sites.report_properties(&sites).await?;
         let ids: Vec<Uuid> = visits.iter().map(|visit| visit.session_id).collect();
         let rows = sqlx::query!(
             r#"select s.id, s.started_at, s.visits,
@@ -207,7 +217,7 @@ impl Store {
 
     /// Removes entries that were sent and records the notifications that announce them. An entry
     /// that was erased meanwhile leaves no record.
-    pub async fn complete_announcements(
+    pub async fn complete(
         &self,
         completed: &[CompletedAnnouncement],
         now: DateTime<Utc>,
@@ -253,7 +263,7 @@ impl Store {
 
     /// Deletes records of announced sessions before `cutoff`, or older than the retention of their
     /// site.
-    pub async fn delete_expired_announcements(
+    pub async fn delete_expired(
         &self,
         cutoff: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
@@ -272,7 +282,7 @@ impl Store {
     }
 
     /// Postpones entries, each until its time.
-    pub async fn postpone_announcements(
+    pub async fn postpone(
         &self,
         entries: &[(i64, DateTime<Utc>)],
         error: &str,
@@ -291,7 +301,7 @@ impl Store {
     }
 
     /// Keeps an entry that was rejected for good, for inspection, and stops sending it.
-    pub async fn give_up_announcement(
+    pub async fn give_up(
         &self,
         id: i64,
         now: DateTime<Utc>,
@@ -309,7 +319,7 @@ impl Store {
     }
 
     /// The current backlog of the outbox.
-    pub async fn outbox_lag(&self) -> Result<OutboxLag, StoreError> {
+    pub async fn lag(&self) -> Result<OutboxLag, StoreError> {
         let row = sqlx::query!(
             r#"select count(*) filter (where gave_up_at is null) as "waiting!",
                       count(*) filter (where gave_up_at is not null) as "given_up!",

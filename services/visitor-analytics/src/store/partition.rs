@@ -2,6 +2,7 @@
 
 mod cache;
 
+use crate::store::shared_caches::SharedCaches;
 use std::collections::BTreeSet;
 
 use chassis::database::StoreError;
@@ -9,8 +10,6 @@ use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveTime, Utc};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 pub(super) use cache::PartitionCache;
-
-use super::Store;
 
 /// Earlier months share a partition that the migration creates.
 pub(super) const FIRST_MONTHLY_PARTITION: NaiveDate =
@@ -21,9 +20,16 @@ pub(super) const FIRST_MONTHLY_PARTITION: NaiveDate =
 const PARTITIONED_TABLES: [(&str, &str); 2] =
     [("visit", ""), ("session", "with (fillfactor = 70)")];
 
-impl Store {
+/// Partitions of visits and sessions.
+#[derive(Clone, Debug)]
+pub struct Partitions {
+    pub(super) pool: PgPool,
+    pub(super) caches: SharedCaches,
+}
+
+impl Partitions {
     /// Creates missing partitions for visits at these times. Cheap if they exist.
-    pub async fn ensure_partitions(
+    pub async fn ensure(
         &self,
         moments: impl Iterator<Item = DateTime<Utc>>,
     ) -> Result<(), StoreError> {
@@ -42,10 +48,10 @@ impl Store {
 
     /// Creates the partitions of this month and the next in advance, so that no visit has to wait.
     /// Clears the cache, since somebody may have dropped a partition by hand.
-    pub async fn ensure_upcoming_partitions(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+    pub async fn ensure_upcoming(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
         self.caches.partitions.clear();
         let next = now.checked_add_months(Months::new(1)).unwrap_or(now);
-        self.ensure_partitions([now, next].into_iter()).await
+        self.ensure([now, next].into_iter()).await
     }
 }
 

@@ -1,5 +1,7 @@
 //! Visits whose location is still to be looked up.
 
+use crate::store::shared_caches::SharedCaches;
+use sqlx::PgPool;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -10,7 +12,6 @@ use sqlx::PgConnection;
 use sqlx::types::ipnet::IpNet;
 use uuid::Uuid;
 
-use super::Store;
 use super::rollup::TouchedPeriod;
 use crate::domain::enriched_visit::{EnrichedVisit, LocationStatus};
 
@@ -95,12 +96,16 @@ async fn touched_periods(
     Ok(periods.collect())
 }
 
-impl Store {
+/// Locations that geo could not answer in time.
+#[derive(Clone, Debug)]
+pub struct PendingLocations {
+    pub(super) pool: PgPool,
+    pub(super) caches: SharedCaches,
+}
+
+impl PendingLocations {
     /// The visits that have waited longest for their location.
-    pub async fn pending_locations(
-        &self,
-        limit: usize,
-    ) -> Result<Vec<PendingLocation>, StoreError> {
+    pub async fn list(&self, limit: usize) -> Result<Vec<PendingLocation>, StoreError> {
         let rows = sqlx::query!(
             r#"select visit_id, visit_timestamp, ip as "ip: IpNet"
                from visitor_analytics.pending_location order by created_at limit $1"#,
@@ -116,7 +121,7 @@ impl Store {
         Ok(pending.collect())
     }
 
-    pub async fn count_pending_locations(&self) -> Result<i64, StoreError> {
+    pub async fn count(&self) -> Result<i64, StoreError> {
         let count = sqlx::query_scalar!("select count(*) from visitor_analytics.pending_location")
             .fetch_one(&self.pool)
             .await?;
@@ -125,7 +130,7 @@ impl Store {
 
     /// Stores locations (`None` if there is none), deletes the addresses, and releases
     /// announcements that wait for a location.
-    pub async fn resolve_locations(
+    pub async fn resolve(
         &self,
         found: &[(PendingLocation, Option<std::sync::Arc<Location>>)],
         now: DateTime<Utc>,
@@ -185,7 +190,7 @@ impl Store {
     }
 
     /// Deletes expired addresses; their visits stay without a location.
-    pub async fn delete_expired_addresses(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+    pub async fn delete_expired(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let done = sqlx::query!(
             "delete from visitor_analytics.pending_location where created_at <= $1",
             now - MAX_ADDRESS_AGE,

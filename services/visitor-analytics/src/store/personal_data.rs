@@ -1,10 +1,9 @@
 //! Sessions and announcements of a visitor, page by page, newest first.
 
+use crate::store::Visitors;
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
-
-use super::Store;
 
 #[derive(Clone, Debug)]
 pub struct VisitorSession {
@@ -29,9 +28,9 @@ pub struct AnnouncedSession {
 /// The last row of the previous page.
 type PageCursor = Option<(DateTime<Utc>, Uuid)>;
 
-impl Store {
+impl Visitors {
     /// Lists sessions of a visitor. Returns one more than the limit if there are more.
-    pub async fn sessions_of_visitor(
+    pub async fn sessions(
         &self,
         visitor: &str,
         site: Option<&str>,
@@ -57,7 +56,7 @@ impl Store {
     }
 
     /// Lists announced sessions of a visitor. Returns one more than the limit if there are more.
-    pub async fn announcements_of_visitor(
+    pub async fn announcements(
         &self,
         visitor: &str,
         site: Option<&str>,

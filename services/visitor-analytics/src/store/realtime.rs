@@ -1,11 +1,12 @@
 //! The realtime report, computed directly from the visits.
 
+use crate::store::Visits;
 use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Postgres, QueryBuilder};
 
+use super::filter_sql;
 use super::site::ReportSite;
-use super::{Store, filter_sql};
 use crate::domain::visit_filter::VisitFilter;
 
 /// Visitors with a visit in this window are active.
@@ -67,7 +68,7 @@ const TOP_VALUES_SQL: &str = "),
     union all
     select kind, null, value, visitors, visits, place from ranked where place <= ";
 
-impl Store {
+impl Visits {
     /// Reports the last half hour of a site. The filter applies to each visit on its own.
     pub async fn realtime(
         &self,

@@ -1,11 +1,11 @@
 //! Reclassification: reads stored visits and stores their new verdicts.
 
+use crate::store::Verdicts;
 use bot_detection::{BotVerdict, RULESET_VERSION};
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::Store;
 use super::verdict_update::VerdictChange;
 
 /// The last reclassified visit, in the order of the visits' key.
@@ -63,7 +63,7 @@ pub struct ReclassifiedVisit {
     pub differs: bool,
 }
 
-impl Store {
+impl Verdicts {
     /// The progress of the current ruleset; `None` before it begins.
     pub async fn reclassify_progress(&self) -> Result<Option<ReclassifyProgress>, StoreError> {
         let row = sqlx::query!(
@@ -149,7 +149,7 @@ impl Store {
             .iter()
             .map(ReclassifiedVisit::to_verdict_change)
             .collect();
-        self.update_verdicts(&changes, now).await
+        self.update(&changes, now).await
     }
 }
 

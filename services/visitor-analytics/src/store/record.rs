@@ -7,6 +7,8 @@ mod session_cache;
 mod session_plan;
 mod writer_lease;
 
+use crate::store::Sites;
+use crate::store::shared_caches::SharedCaches;
 use std::collections::{HashMap, HashSet};
 
 use chassis::database::StoreError;
@@ -24,7 +26,7 @@ use super::dimension::{DimensionCache, VisitDimensionIds};
 use super::rollup::MarkedDays;
 use super::session::{SessionsByVisitor, VisitorKey};
 use super::visit::{self, ExistingVisit, VisitKey};
-use super::{Store, duplicate_visit, session};
+use super::{duplicate_visit, session};
 use crate::domain::enriched_visit::{EnrichedVisit, LocationStatus};
 use crate::domain::session::{NotifyPolicy, NotifyTrigger};
 
@@ -63,7 +65,14 @@ pub enum RecordOutcome {
     IdConflict,
 }
 
-impl Store {
+/// Records visits.
+#[derive(Clone, Debug)]
+pub struct VisitWriter {
+    pub(super) caches: SharedCaches,
+    pub(super) sites: Sites,
+}
+
+impl VisitWriter {
     /// Records a batch at `now`, all of it or none. The partitions of its months must exist.
     /// Sessions to be announced according to `notify_policy` are put into the outbox.
     pub async fn record(
@@ -73,14 +82,14 @@ impl Store {
         notify_policy: NotifyPolicy,
     ) -> Result<Vec<RecordedVisit>, StoreError> {
         let domains = batch.iter().map(|v| v.visit.site.as_str());
-        let sites = self.site_ids(domains).await?;
+        let sites = self.sites.ids(domains).await?;
         let keys: Option<Vec<VisitorKey>> = batch
             .iter()
             .map(|v| Some((*sites.get(v.visit.site.as_str())?, v.visitor_id.clone())))
             .collect();
         let keys = keys.ok_or(StoreError::Corrupt("a site that was not found"))?;
         let attempt = RecordAttempt {
-            store: self,
+            writer: self,
             batch,
             keys: &keys,
             now,
@@ -107,7 +116,7 @@ impl Store {
 
 #[derive(Clone, Copy)]
 struct RecordAttempt<'a> {
-    store: &'a Store,
+    writer: &'a VisitWriter,
     batch: &'a [EnrichedVisit],
     keys: &'a [VisitorKey],
     now: DateTime<Utc>,
@@ -215,7 +224,7 @@ impl<'a> RecordAttempt<'a> {
         let visits: Vec<_> = new.iter().map(|&index| &self.batch[index]).collect();
         Ok(BatchDraft {
             sessions: sessions_by_visit(&plans),
-            dimension_ids: self.store.caches.dimensions.look_up(&visits),
+            dimension_ids: self.writer.caches.dimensions.look_up(&visits),
             duplicates: self.duplicates(&new, &existing),
             existing,
             new,
@@ -234,7 +243,7 @@ impl<'a> RecordAttempt<'a> {
                 .iter()
                 .all(|visit| visit.location_status != LocationStatus::Pending)
             && self
-                .store
+                .writer
                 .caches
                 .dirty_days
                 .are_marked(touched_periods(&draft.plans), self.now)
@@ -260,14 +269,14 @@ impl<'a> RecordAttempt<'a> {
             return Ok(None);
         }
         duplicate_visit::count_duplicates(connection, &draft.duplicates, self.now).await?;
-        let dirty_days = &self.store.caches.dirty_days;
+        let dirty_days = &self.writer.caches.dirty_days;
         let marked = dirty_days.mark(connection, touched_periods(&draft.plans), self.now);
         marked.await.map(Some)
     }
 
     fn finish_commit(&self, draft: &BatchDraft, marked: MarkedDays) -> Vec<RecordedVisit> {
-        self.store.caches.dimensions.remember(&draft.dimension_ids);
-        self.store.caches.dirty_days.remember(marked);
+        self.writer.caches.dimensions.remember(&draft.dimension_ids);
+        self.writer.caches.dirty_days.remember(marked);
         self.recorded_visits(&draft.existing, &draft.new, &draft.sessions)
     }
 

@@ -3,12 +3,14 @@
 
 mod site;
 
+use crate::store::Events;
+use crate::store::shared_caches::SharedCaches;
 use chassis::database::StoreError;
 use chrono::{DateTime, Months, NaiveDate, NaiveTime, Utc};
 use sqlx::AssertSqlSafe;
+use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::Store;
 use super::partition::{self, FIRST_MONTHLY_PARTITION};
 use super::record::locks;
 use super::rollup::{self, TouchedPeriod};
@@ -60,7 +62,15 @@ pub struct ExpiredData {
     pub postponed: Vec<String>,
 }
 
-impl Store {
+/// Deletion of what is older than the retention.
+#[derive(Clone, Debug)]
+pub struct Retention {
+    pub(super) pool: PgPool,
+    pub(super) caches: SharedCaches,
+    pub(super) events: Events,
+}
+
+impl Retention {
     /// Lists the partitions, the oldest first. Counts the rows if there is no estimate yet.
     pub async fn partitions(&self) -> Result<Vec<PartitionInfo>, StoreError> {
         let found = sqlx::query!(
@@ -131,7 +141,7 @@ impl Store {
         drop(connection);
         rollup::delete_blocks_before(&self.pool, midnight(cutoff)).await?;
         let most = i64::try_from(DELETE_BATCH_ROWS).unwrap_or(i64::MAX);
-        while self.delete_events(None, midnight(cutoff), most).await? > 0 {}
+        while self.events.delete(None, midnight(cutoff), most).await? > 0 {}
         sqlx::query!(
             "delete from visitor_analytics.imported_visit where visit_timestamp < $1",
             midnight(cutoff)

@@ -2,6 +2,8 @@
 
 mod cache;
 
+use crate::store::shared_caches::SharedCaches;
+use sqlx::PgPool;
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_lc_rs::rand;
@@ -11,12 +13,18 @@ use chrono::{DateTime, NaiveDate, Utc};
 use cache::ExpiringSalt;
 pub(super) use cache::SaltCache;
 
-use super::Store;
 use crate::domain::visitor_id::{SALT_BYTES, Salt, SaltPeriod};
 
-impl Store {
+/// Salts of visitor ids.
+#[derive(Clone, Debug)]
+pub struct Salts {
+    pub(super) pool: PgPool,
+    pub(super) caches: SharedCaches,
+}
+
+impl Salts {
     /// The salts of periods, the same on every replica. Creates missing salts.
-    pub async fn salts(
+    pub async fn get_or_create(
         &self,
         periods: BTreeSet<SaltPeriod>,
         now: DateTime<Utc>,
@@ -27,10 +35,10 @@ impl Store {
         }
         // Boxed, because otherwise the future of every request would reserve memory for this rare
         // call.
-        Box::pin(self.create_missing_salts(&periods, now)).await
+        Box::pin(self.create_missing(&periods, now)).await
     }
 
-    async fn create_missing_salts(
+    async fn create_missing(
         &self,
         periods: &BTreeSet<SaltPeriod>,
         now: DateTime<Utc>,
@@ -40,8 +48,8 @@ impl Store {
         if missing.is_empty() {
             return Ok(salts);
         }
-        self.insert_salts(&missing, now).await?;
-        for (period, salt) in self.load_salts(&missing).await? {
+        self.insert(&missing, now).await?;
+        for (period, salt) in self.load(&missing).await? {
             salts.insert(period, salt.0.clone());
             self.caches.salts.insert(period, salt);
         }
@@ -49,11 +57,7 @@ impl Store {
     }
 
     /// Creates salts for periods that have none, or an expired one.
-    async fn insert_salts(
-        &self,
-        periods: &[SaltPeriod],
-        now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
+    async fn insert(&self, periods: &[SaltPeriod], now: DateTime<Utc>) -> Result<(), StoreError> {
         let mut fresh = vec![];
         for _ in periods {
             let mut salt = [0; SALT_BYTES];
@@ -83,7 +87,7 @@ impl Store {
         Ok(())
     }
 
-    async fn load_salts(
+    async fn load(
         &self,
         periods: &[SaltPeriod],
     ) -> Result<Vec<(SaltPeriod, ExpiringSalt)>, StoreError> {
@@ -112,7 +116,7 @@ impl Store {
     }
 
     /// Deletes expired salts.
-    pub async fn delete_expired_salts(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+    pub async fn delete_expired(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let done = sqlx::query!(
             "delete from visitor_analytics.salt where expires_at <= $1",
             now

@@ -2,10 +2,10 @@
 
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
+use sqlx::PgPool;
 use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::Store;
 use crate::domain::segment::FilterValues;
 
 const MAX_SEGMENTS: i64 = 1_000;
@@ -31,9 +31,15 @@ pub enum UpsertOutcome<T> {
     NotFound,
 }
 
-impl Store {
+/// Saved segments.
+#[derive(Clone, Debug)]
+pub struct Segments {
+    pub(super) pool: PgPool,
+}
+
+impl Segments {
     /// All segments, sorted by name.
-    pub async fn segments(&self) -> Result<Vec<Segment>, StoreError> {
+    pub async fn list(&self) -> Result<Vec<Segment>, StoreError> {
         let segments = sqlx::query_as!(
             Segment,
             r#"select id, name, filters as "filters: Json<FilterValues>", created_at
@@ -44,7 +50,7 @@ impl Store {
     }
 
     /// Finds a segment by name or id.
-    pub async fn segment(&self, named: &str) -> Result<Option<Segment>, StoreError> {
+    pub async fn find(&self, named: &str) -> Result<Option<Segment>, StoreError> {
         let segment = sqlx::query_as!(
             Segment,
             r#"select id, name, filters as "filters: Json<FilterValues>", created_at
@@ -56,7 +62,7 @@ impl Store {
         Ok(segment.fetch_optional(&self.pool).await?)
     }
 
-    pub async fn add_segment(
+    pub async fn add(
         &self,
         id: Uuid,
         name: &str,
@@ -83,7 +89,7 @@ impl Store {
     }
 
     /// Changes the name or the filters of a segment; `None` keeps the current value.
-    pub async fn update_segment(
+    pub async fn update(
         &self,
         id: Uuid,
         name: Option<&str>,
@@ -103,7 +109,7 @@ impl Store {
         if let Some(segment) = changed.fetch_optional(&self.pool).await? {
             return Ok(UpsertOutcome::Saved(segment));
         }
-        let is_there = self.segment(&id.to_string()).await?.is_some();
+        let is_there = self.find(&id.to_string()).await?.is_some();
         Ok(if is_there {
             UpsertOutcome::NameTaken
         } else {
@@ -112,7 +118,7 @@ impl Store {
     }
 
     /// Removes a segment. Returns whether it existed.
-    pub async fn remove_segment(&self, id: Uuid) -> Result<bool, StoreError> {
+    pub async fn remove(&self, id: Uuid) -> Result<bool, StoreError> {
         let removed = sqlx::query!("delete from visitor_analytics.segment where id = $1", id);
         Ok(removed.execute(&self.pool).await?.rows_affected() > 0)
     }

@@ -6,6 +6,9 @@ mod new_site_limit;
 mod report_site;
 mod settings;
 
+use crate::store::Rollups;
+use crate::store::shared_caches::SharedCaches;
+use sqlx::PgPool;
 use std::collections::{BTreeSet, HashMap};
 
 pub(super) use id_cache::SiteIdCache;
@@ -15,17 +18,23 @@ pub use settings::{Site, SiteUpdateOutcome};
 
 use chassis::database::StoreError;
 
-use super::Store;
+/// Sites and their settings.
+#[derive(Clone, Debug)]
+pub struct Sites {
+    pub(super) pool: PgPool,
+    pub(super) caches: SharedCaches,
+    pub(super) rollups: Rollups,
+}
 
-impl Store {
+impl Sites {
     /// Whether this domain is cached as a site's; does not query the database.
     #[must_use]
-    pub fn is_site_cached(&self, domain: &str) -> bool {
+    pub fn is_cached(&self, domain: &str) -> bool {
         self.caches.site_ids.0.peek(domain).is_some()
     }
 
     /// The ids of sites by domain. All sites exist, since visits of other sites are not admitted.
-    pub(super) async fn site_ids<'a>(
+    pub(super) async fn ids<'a>(
         &self,
         domains: impl Iterator<Item = &'a str>,
     ) -> Result<HashMap<&'a str, i32>, StoreError> {
@@ -40,7 +49,7 @@ impl Store {
         if missing.is_empty() {
             return Ok(ids);
         }
-        let found = self.find_site_ids(&missing).await?;
+        let found = self.find_ids(&missing).await?;
         for domain in missing {
             let id = found.get(domain);
             let id = id.ok_or(StoreError::Corrupt("an admitted site that was not found"))?;
@@ -50,10 +59,7 @@ impl Store {
     }
 
     /// Looks up and caches the ids of those domains that belong to sites.
-    async fn find_site_ids(
-        &self,
-        domains: &BTreeSet<&str>,
-    ) -> Result<HashMap<String, i32>, StoreError> {
+    async fn find_ids(&self, domains: &BTreeSet<&str>) -> Result<HashMap<String, i32>, StoreError> {
         let names: Vec<String> = domains.iter().map(|name| (*name).to_owned()).collect();
         let rows = sqlx::query!(
             r#"select id as "id!", domain as "domain!" from visitor_analytics.site

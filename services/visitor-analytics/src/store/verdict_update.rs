@@ -1,6 +1,8 @@
 //! Changes verdicts of recorded visits, and updates sessions, dirty days and the outbox
 //! accordingly.
 
+use crate::store::shared_caches::SharedCaches;
+use sqlx::PgPool;
 use std::collections::HashMap;
 
 use bot_detection::{BotCategory, BotRule, BotVerdict};
@@ -9,7 +11,6 @@ use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, Postgres, Transaction};
 use uuid::Uuid;
 
-use super::Store;
 use super::record::locks;
 use super::rollup::TouchedPeriod;
 use super::session::VisitorKey;
@@ -75,22 +76,29 @@ pub(super) fn restore_verdict(
     )
 }
 
-impl Store {
+/// Verdicts of stored visits and sessions.
+#[derive(Clone, Debug)]
+pub struct Verdicts {
+    pub(super) pool: PgPool,
+    pub(super) caches: SharedCaches,
+}
+
+impl Verdicts {
     /// Changes the verdicts of visits and everything that depends on them in one transaction.
     /// Returns the number of changed visits.
-    pub(super) async fn update_verdicts(
+    pub(super) async fn update(
         &self,
         changes: &[VerdictChange],
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
         let visitors: Vec<VisitorKey> = changes.iter().map(|c| c.visitor.clone()).collect();
-        self.update_verdicts_and_announce(&visitors, changes, None, now)
+        self.update_and_announce(&visitors, changes, None, now)
             .await
     }
 
     /// Changes verdicts, and then puts a session into the outbox if it is a person's and was
     /// not announced.
-    pub(super) async fn update_verdicts_and_announce(
+    pub(super) async fn update_and_announce(
         &self,
         visitors: &[VisitorKey],
         changes: &[VerdictChange],
@@ -108,19 +116,19 @@ impl Store {
             drop(lease);
             let transaction = self.pool.begin_with(begin).await?;
             return self
-                .apply_verdict_changes(transaction, changes, announcement, now)
+                .apply_changes(transaction, changes, announcement, now)
                 .await;
         };
         let transaction = writer.connection.begin_with(begin).await?;
         let updated = self
-            .apply_verdict_changes(transaction, changes, announcement, now)
+            .apply_changes(transaction, changes, announcement, now)
             .await?;
         writer.invalidate(visitors);
         lease.put_back(writer);
         Ok(updated)
     }
 
-    async fn apply_verdict_changes(
+    async fn apply_changes(
         &self,
         mut transaction: Transaction<'_, Postgres>,
         changes: &[VerdictChange],

@@ -10,6 +10,7 @@ mod of_visitor;
 mod replay;
 pub(super) mod row;
 
+use sqlx::PgPool;
 use std::collections::HashMap;
 
 use chassis::database::StoreError;
@@ -28,7 +29,7 @@ pub(super) use key::{VisitKey, key};
 pub use of_visitor::VisitorVisit;
 use row::{VisitRow, select_visits};
 
-use super::{SiteLookup, Store};
+use super::SiteLookup;
 
 /// The part of a stored visit that a response to a duplicate contains.
 #[expect(clippy::struct_field_names, reason = "the columns' names")]
@@ -118,11 +119,17 @@ pub struct VisitList {
     pub has_more: bool,
 }
 
-impl Store {
+/// Stored visits.
+#[derive(Clone, Debug)]
+pub struct Visits {
+    pub(super) pool: PgPool,
+}
+
+impl Visits {
     /// Finds a visit by id on one of these sites (`None`: on any). Searches around the time in the
     /// id first, where most visits are. If several visits have the id, returns the one that was
     /// recorded first.
-    pub async fn visit(
+    pub async fn find(
         &self,
         id: Uuid,
         sites: Option<&[String]>,
@@ -135,7 +142,7 @@ impl Store {
             ))
         });
         if let Some((from, to)) = around
-            && let Some(found) = self.visit_between(id, sites, from, to).await?
+            && let Some(found) = self.find_between(id, sites, from, to).await?
         {
             return Ok(SiteLookup::Found(found));
         }
@@ -149,13 +156,13 @@ impl Store {
         match row.fetch_optional(&self.pool).await? {
             Some(row) => Ok(SiteLookup::Found(Visit::try_from(row)?)),
             None => Ok(SiteLookup::not_found(
-                sites.is_some() && self.has_visit(id).await?,
+                sites.is_some() && self.exists(id).await?,
             )),
         }
     }
 
     /// Whether any site has a visit with this id.
-    pub(super) async fn has_visit(&self, id: Uuid) -> Result<bool, StoreError> {
+    pub(super) async fn exists(&self, id: Uuid) -> Result<bool, StoreError> {
         let exists = sqlx::query_scalar!(
             r#"select exists (select from visitor_analytics.visit where id = $1) as "exists!""#,
             id
@@ -163,7 +170,7 @@ impl Store {
         Ok(exists.fetch_one(&self.pool).await?)
     }
 
-    async fn visit_between(
+    async fn find_between(
         &self,
         id: Uuid,
         sites: Option<&[String]>,
@@ -185,7 +192,7 @@ impl Store {
     }
 
     /// The visits with these keys, in any order. Missing visits are omitted.
-    pub(super) async fn visits_by_key(&self, keys: &[VisitKey]) -> Result<Vec<Visit>, StoreError> {
+    pub(super) async fn by_key(&self, keys: &[VisitKey]) -> Result<Vec<Visit>, StoreError> {
         let (ids, moments): (Vec<Uuid>, Vec<DateTime<Utc>>) = keys.iter().copied().unzip();
         let rows = select_visits!(
             "unnest($1::uuid[], $2::timestamptz[]) as k (id, moment)
@@ -202,9 +209,9 @@ impl Store {
     }
 
     /// Lists visits, newest first. The visits of each site are read in the order of the index.
-    pub async fn visits(&self, query: &VisitQuery) -> Result<VisitList, StoreError> {
+    pub async fn list(&self, query: &VisitQuery) -> Result<VisitList, StoreError> {
         if !query.filters.is_empty() {
-            return self.filtered_visits(query).await;
+            return self.filtered(query).await;
         }
         let (after, after_id) = query.after.unzip();
         let rows = select_visits!(

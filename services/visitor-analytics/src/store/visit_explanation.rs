@@ -1,11 +1,12 @@
 //! Explains a visit: what is stored about it besides its own row.
 
+use crate::store::Visits;
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
 use uuid::Uuid;
 
-use super::{SiteLookup, Store};
+use super::SiteLookup;
 
 #[derive(Clone, Debug)]
 pub struct VisitExplanation {
@@ -55,14 +56,14 @@ pub struct OutboxEntry {
     pub last_error: Option<String>,
 }
 
-impl Store {
+impl Visits {
     /// Everything that is stored about a visit of one of these sites (`None`: of any site).
-    pub async fn explain_visit(
+    pub async fn explain(
         &self,
         id: Uuid,
         sites: Option<&[String]>,
     ) -> Result<SiteLookup<VisitExplanation>, StoreError> {
-        let visit = match self.visit(id, sites).await? {
+        let visit = match self.find(id, sites).await? {
             SiteLookup::Found(visit) => visit,
             SiteLookup::OtherSite => return Ok(SiteLookup::OtherSite),
             SiteLookup::Missing => return Ok(SiteLookup::Missing),

@@ -1,11 +1,11 @@
 //! The current verdict of a visit, as the basis for changes.
 
+use crate::store::Verdicts;
 use bot_detection::{BotRule, BotVerdict};
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::Store;
 use super::session::VisitorKey;
 use super::verdict_update::{VerdictChange, restore_verdict};
 
@@ -34,8 +34,8 @@ impl VisitVerdict {
     }
 }
 
-impl Store {
-    pub(super) async fn visit_verdict(
+impl Verdicts {
+    pub(super) async fn of_visit(
         &self,
         (id, timestamp): (Uuid, DateTime<Utc>),
     ) -> Result<Option<VisitVerdict>, StoreError> {

@@ -2,8 +2,7 @@
 
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
-
-use super::Store;
+use sqlx::PgPool;
 
 #[derive(Clone, Debug)]
 pub struct Visitor {
@@ -15,13 +14,15 @@ pub struct Visitor {
     pub sites: Vec<String>,
 }
 
-impl Store {
+/// Data about visitors.
+#[derive(Clone, Debug)]
+pub struct Visitors {
+    pub(super) pool: PgPool,
+}
+
+impl Visitors {
     /// The summary of a visitor on one site or on all.
-    pub async fn visitor(
-        &self,
-        id: &str,
-        site: Option<&str>,
-    ) -> Result<Option<Visitor>, StoreError> {
+    pub async fn find(&self, id: &str, site: Option<&str>) -> Result<Option<Visitor>, StoreError> {
         let row = sqlx::query!(
             r#"select min(v.started_at) as first_seen_at, max(v.last_seen_at) as last_seen_at,
                       count(*) as "sessions!", coalesce(sum(v.visits), 0)::bigint as "visits!",

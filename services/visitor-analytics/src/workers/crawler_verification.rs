@@ -86,6 +86,7 @@ impl VerificationContext {
         let (id, timestamp) = pending.visit_key;
         if let Err(error) = self
             .store
+            .verdicts
             .add_crawler_verification((id, timestamp), rule, now)
             .await
         {

@@ -58,7 +58,8 @@ impl ErasureWorker {
     async fn send_requests(&self) -> Result<RoundOutcome, StoreError> {
         let due = self
             .store
-            .claim_erasure_calls(self.clock.now(), MAX_CLAIMED_REQUESTS);
+            .erasures
+            .claim_calls(self.clock.now(), MAX_CLAIMED_REQUESTS);
         let due = due.await?;
         for call in &due {
             match self.notifier.erase(&call.request).await {
@@ -71,7 +72,7 @@ impl ErasureWorker {
                         deliveries,
                         "notification erased a person"
                     );
-                    self.store.delete_erasure_call(call.id).await?;
+                    self.store.erasures.delete_call(call.id).await?;
                 }
                 Err(error) => {
                     count_outcome("put_off");
@@ -100,13 +101,14 @@ impl ErasureWorker {
         }
         let due_at = self.clock.now() + backoff(call.attempts);
         self.store
-            .postpone_erasure_call(call.id, due_at, error)
+            .erasures
+            .postpone_call(call.id, due_at, error)
             .await
     }
 
     #[tracing::instrument(level = "debug", name = "sweep_erased_values", skip_all)]
     async fn sweep_values(&self) -> Result<RoundOutcome, StoreError> {
-        let (removed, more) = self.store.sweep_erased_values(self.clock.now()).await?;
+        let (removed, more) = self.store.erasures.sweep_values(self.clock.now()).await?;
         metrics::counter!("visits_erased_values_total").increment(removed);
         Ok(if more {
             RoundOutcome::More

@@ -43,7 +43,11 @@ impl LocationBackfill {
     /// Backfills a batch, the oldest visits first.
     #[tracing::instrument(level = "debug", name = "backfill_locations", skip_all)]
     async fn backfill_batch(&self) -> Result<RoundOutcome, StoreError> {
-        let pending = self.store.pending_locations(MAX_BACKFILL_VISITS).await?;
+        let pending = self
+            .store
+            .pending_locations
+            .list(MAX_BACKFILL_VISITS)
+            .await?;
         if pending.is_empty() {
             return Ok(RoundOutcome::Idle);
         }
@@ -57,7 +61,8 @@ impl LocationBackfill {
         };
         let found: Vec<_> = pending.into_iter().map(answer).collect();
         self.store
-            .resolve_locations(&found, self.clock.now())
+            .pending_locations
+            .resolve(&found, self.clock.now())
             .await?;
         tracing::info!(visits = found.len(), "backfilled the locations of visits");
         Ok(if found.len() == MAX_BACKFILL_VISITS {

@@ -36,9 +36,9 @@ async fn run_round(
     clock: &Clock,
 ) -> Result<RoundOutcome, StoreError> {
     let now = clock.now();
-    store.ensure_upcoming_partitions(now).await?;
-    store.delete_expired_salts(now).await?;
-    let forgotten = store.delete_expired_addresses(now).await?;
+    store.partitions.ensure_upcoming(now).await?;
+    store.salts.delete_expired(now).await?;
+    let forgotten = store.pending_locations.delete_expired(now).await?;
     if forgotten > 0 {
         tracing::warn!(
             visits = forgotten,
@@ -46,15 +46,15 @@ async fn run_round(
         );
     }
     if let Some(border) = retention.first_kept_day(now) {
-        let expired = store.expire(border, now).await?;
+        let expired = store.retention.expire(border, now).await?;
         if expired != crate::store::ExpiredData::default() {
             tracing::info!(%border, ?expired, "removed expired data");
         }
     }
     let border = retention.earliest_accepted(now);
-    store.delete_expired_announcements(border, now).await?;
-    for site in store.expiring_sites(now).await? {
-        match catch_panics(store.expire_site(&site, now)).await {
+    store.outbox.delete_expired(border, now).await?;
+    for site in store.retention.expiring_sites(now).await? {
+        match catch_panics(store.retention.expire_site(&site, now)).await {
             Ok(rows) => {
                 let rows = rows?;
                 tracing::info!(

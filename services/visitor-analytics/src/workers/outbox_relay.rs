@@ -47,10 +47,7 @@ impl OutboxRelay {
     #[tracing::instrument(level = "debug", name = "relay_announcements", skip_all)]
     async fn run_round(&self) -> Result<RoundOutcome, StoreError> {
         let now = self.clock.now();
-        let due = self
-            .store
-            .claim_announcements(now, MAX_CLAIMED_ENTRIES)
-            .await?;
+        let due = self.store.outbox.claim(now, MAX_CLAIMED_ENTRIES).await?;
         if due.is_empty() {
             return Ok(RoundOutcome::Idle);
         }
@@ -63,9 +60,7 @@ impl OutboxRelay {
             notification_id: None,
             event: None,
         }));
-        self.store
-            .complete_announcements(&done, self.clock.now())
-            .await?;
+        self.store.outbox.complete(&done, self.clock.now()).await?;
         Ok(RoundOutcome::Busy)
     }
 
@@ -124,7 +119,7 @@ impl OutboxRelay {
             .iter()
             .map(|one| (one.id, now + backoff(one.attempts)));
         let later: Vec<_> = later.collect();
-        self.store.postpone_announcements(&later, &error_text).await
+        self.store.outbox.postpone(&later, &error_text).await
     }
 
     async fn give_up(&self, one: &Announcement, error: &str) -> Result<(), StoreError> {
@@ -135,7 +130,7 @@ impl OutboxRelay {
             "the announcement of a visitor was given up"
         );
         let now = self.clock.now();
-        self.store.give_up_announcement(one.id, now, error).await
+        self.store.outbox.give_up(one.id, now, error).await
     }
 }
 

@@ -50,7 +50,8 @@ impl RecorderTask {
 
     async fn maintain_lease(&self) {
         let now = self.clock.now();
-        let maintained = tokio::time::timeout(COMMIT_TIMEOUT, self.store.maintain_lease(now)).await;
+        let maintained =
+            tokio::time::timeout(COMMIT_TIMEOUT, self.store.writer.maintain_lease(now)).await;
         if let Err(error) = maintained.unwrap_or(Err(StoreError::Timeout)) {
             tracing::debug!(%error, "the recorder has lost its connection and opens a new one");
         }
@@ -74,7 +75,7 @@ impl RecorderTask {
         sizes: &[usize],
     ) -> Vec<RecordResult> {
         let now = self.clock.now();
-        let recording = self.store.record(visits, now, self.notify_policy);
+        let recording = self.store.writer.record(visits, now, self.notify_policy);
         let recorded = tokio::time::timeout(COMMIT_TIMEOUT, recording).await;
         match recorded.unwrap_or(Err(StoreError::Timeout)) {
             Ok(all) => {

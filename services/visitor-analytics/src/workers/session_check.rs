@@ -85,7 +85,8 @@ impl SessionCheckTask {
     async fn check_stored_visits(&self, check: &SessionCheck) -> Result<Vec<BotRule>, StoreError> {
         let now = self.clock.now();
         self.store
-            .check_session_behaviour(check.session_id, check.known_rule, now)
+            .verdicts
+            .check_session(check.session_id, check.known_rule, now)
             .await
     }
 }

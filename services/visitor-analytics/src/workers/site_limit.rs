@@ -38,7 +38,7 @@ impl SiteLimitNotifier {
     /// The idempotency key is the day, so that several replicas cause one notification.
     #[tracing::instrument(level = "debug", name = "announce_site_limits", skip_all)]
     async fn run_round(&self) -> Result<RoundOutcome, StoreError> {
-        for day in self.store.unannounced_site_limits().await? {
+        for day in self.store.sites.unannounced_limits().await? {
             let most = self.max_new_sites_per_day;
             match self.notifier.notify_site_limit(day, most).await {
                 Ok(None) => {}
@@ -58,7 +58,8 @@ impl SiteLimitNotifier {
                 }
             }
             self.store
-                .mark_site_limit_announced(day, self.clock.now())
+                .sites
+                .mark_limit_announced(day, self.clock.now())
                 .await?;
         }
         Ok(RoundOutcome::Idle)

@@ -210,7 +210,10 @@ async fn a_correction_reaches_days_that_were_folded(pool: PgPool) {
     let nameless = json!([{"value": null, "visits": 1}]);
     // A later verification does not change the verdict again.
     for proof in [BotRule::SpoofedCrawler, BotRule::VerifiedCrawler] {
-        let proved = store.add_crawler_verification((id, moment), proof, system.clock.now());
+        let proved =
+            store
+                .verdicts
+                .add_crawler_verification((id, moment), proof, system.clock.now());
         proved.await.unwrap();
         assert_eq!(names(&system).await, nameless);
     }

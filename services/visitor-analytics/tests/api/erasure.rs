@@ -147,8 +147,12 @@ async fn an_erasure_that_breaks_off_leaves_everything(pool: PgPool) {
     let held = "lock table visitor_analytics.unfolded_day in access exclusive mode";
     sqlx::query(held).execute(&mut *lock).await.unwrap();
     let store = Store::new(system.pool.clone());
-    let erasing =
-        tokio::spawn(async move { store.erase(Person::Visitor("me"), None, noon()).await });
+    let erasing = tokio::spawn(async move {
+        store
+            .erasures
+            .erase(Person::Visitor("me"), None, noon())
+            .await
+    });
     let killed = until("the kill", async || {
         let kill = "select pg_terminate_backend(pid) from pg_stat_activity
                     where wait_event_type = 'Lock' and query like 'insert into visitor_analytics.unfolded_day%'
@@ -214,13 +218,19 @@ async fn values_go_unless_others_have_them(pool: PgPool) {
     assert_eq!(erase(&system, "/visitors/me").await.0, 200);
     // A process with empty caches.
     let other = Store::new(system.pool.clone());
-    assert_eq!(other.sweep_erased_values(noon()).await.unwrap(), (0, false));
+    assert_eq!(
+        other.erasures.sweep_values(noon()).await.unwrap(),
+        (0, false)
+    );
     assert_eq!(paths().await, ["/PathSecret", "/shared"]);
     // A process that still caches the id of the page may use the id for a visit until the entry is
     // too old. Then the page is kept unchanged.
     system.record(&seen(6, "late", None, "/PathSecret")).await;
     let later = noon() + TimeDelta::hours(1);
-    assert_eq!(other.sweep_erased_values(later).await.unwrap(), (0, false));
+    assert_eq!(
+        other.erasures.sweep_values(later).await.unwrap(),
+        (0, false)
+    );
     assert_eq!(system.count("erased_value").await, 0);
     assert_eq!(
         system.read("/visitors/late/data").await["visits"][0]["path"],
@@ -230,7 +240,7 @@ async fn values_go_unless_others_have_them(pool: PgPool) {
     assert_eq!(erase(&system, "/visitors/late").await.0, 200);
     for hours in 0..2 {
         let now = noon() + TimeDelta::hours(hours);
-        other.sweep_erased_values(now).await.unwrap();
+        other.erasures.sweep_values(now).await.unwrap();
     }
     assert_eq!(paths().await, ["/shared"]);
     assert_eq!(system.count("erased_value").await, 0);

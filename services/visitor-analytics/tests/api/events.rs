@@ -221,6 +221,7 @@ async fn old_events_go(pool: PgPool) {
     let store = visitor_analytics::store::Store::new(system.pool.clone());
     let border = "2026-11-01".parse().unwrap();
     store
+        .retention
         .expire(border, noon() + TimeDelta::days(60))
         .await
         .unwrap();

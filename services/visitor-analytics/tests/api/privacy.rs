@@ -22,7 +22,8 @@ async fn ids(pool: PgPool, setting: &str, days: &[i64]) -> Vec<Value> {
         ids.push(system.record(&visit(&json!({}))).await["visitor_id"].clone());
         let store = Store::new(system.pool.clone());
         store
-            .delete_expired_salts(system.clock.now())
+            .salts
+            .delete_expired(system.clock.now())
             .await
             .unwrap();
     }

@@ -101,6 +101,7 @@ async fn a_run_that_was_stopped_goes_on(pool: PgPool) {
     store_old_verdicts(&system).await;
     let store = Store::new(system.pool.clone());
     let third = store
+        .verdicts
         .visits_to_reclassify(None, 3)
         .await
         .unwrap()
@@ -119,7 +120,7 @@ async fn a_run_that_was_stopped_goes_on(pool: PgPool) {
         (rest.previously_classified, rest.classified, rest.changed),
         (3, 3, 3)
     );
-    let progress = store.reclassify_progress().await.unwrap().unwrap();
+    let progress = store.verdicts.reclassify_progress().await.unwrap().unwrap();
     assert_eq!(
         (progress.visits, progress.changed, progress.is_finished),
         (6, 6, true)

@@ -62,7 +62,11 @@ async fn left(pool: &PgPool) -> (Vec<String>, Vec<String>) {
 }
 
 async fn partitions(pool: &PgPool) -> Vec<String> {
-    let all = Store::new(pool.clone()).partitions().await.unwrap();
+    let all = Store::new(pool.clone())
+        .retention
+        .partitions()
+        .await
+        .unwrap();
     all.into_iter().map(|partition| partition.name).collect()
 }
 
@@ -74,7 +78,7 @@ async fn whole_months_go_and_a_session_is_cut_where_they_end(pool: PgPool) {
                   select id, timestamp, 1, timestamp from visitor_analytics.visit";
     sqlx::query(copies).execute(&system.pool).await.unwrap();
     let store = Store::new(system.pool.clone());
-    let expired = store.expire(border(), noon()).await.unwrap();
+    let expired = store.retention.expire(border(), noon()).await.unwrap();
     assert_eq!(
         expired.partitions.join(" "),
         "session_2026_08 session_2026_09 visit_2026_08 visit_2026_09 session_past visit_past"
@@ -88,7 +92,7 @@ async fn whole_months_go_and_a_session_is_cut_where_they_end(pool: PgPool) {
     );
     assert_eq!(sessions, ["2026-10-01 00:10 2", "2026-11-20 11:59 1"]);
     assert_eq!(
-        store.expire(border(), noon()).await.unwrap(),
+        store.retention.expire(border(), noon()).await.unwrap(),
         ExpiredData::default()
     );
     let known = "select kept_since::date::text from visitor_analytics.visit_horizon";
@@ -116,6 +120,7 @@ async fn of_the_years_before_the_months_only_what_is_old_goes(pool: PgPool) {
     record(&system, &moments).await;
     let store = Store::new(system.pool.clone());
     let expired = store
+        .retention
         .expire("2015-02-01".parse().unwrap(), noon())
         .await
         .unwrap();
@@ -162,7 +167,7 @@ async fn the_service_lets_old_months_go_by_itself(pool: PgPool) {
     // A replica without retention recreates a partition that was dropped.
     let store = Store::new(system.pool.clone());
     let august = noon() - TimeDelta::days(90);
-    store.ensure_partitions([august].into_iter()).await.unwrap();
+    store.partitions.ensure([august].into_iter()).await.unwrap();
     assert!(
         partitions(&other.pool)
             .await
@@ -179,16 +184,16 @@ async fn a_month_that_is_being_read_is_not_waited_for(pool: PgPool) {
         .execute(&mut *reader)
         .await
         .unwrap();
-    let expired = store.expire(border(), noon()).await.unwrap();
+    let expired = store.retention.expire(border(), noon()).await.unwrap();
     // The sessions are not read. Partitions after the first one in use wait as well.
     assert_eq!(expired.partitions, ["session_2026_08", "session_2026_09"]);
     assert_eq!(expired.postponed[0], "visit_2026_08");
     // Visits do not wait for the reader, whether their month has a partition or not.
     record(&system, &["2026-11-20T11:58:00Z", "2025-03-04T05:06:07Z"]).await;
     reader.commit().await.unwrap();
-    let at_once = join_all((0..4).map(|_| store.expire(border(), noon()))).await;
+    let at_once = join_all((0..4).map(|_| store.retention.expire(border(), noon()))).await;
     assert!(at_once.iter().all(Result::is_ok), "{at_once:?}");
-    let expired = store.expire(border(), noon()).await.unwrap();
+    let expired = store.retention.expire(border(), noon()).await.unwrap();
     assert_eq!(expired.postponed, Vec::<String>::new());
     assert_eq!(left(&system.pool).await.0.len(), 4);
 }
@@ -282,7 +287,7 @@ async fn a_site_keeps_its_visits_for_less_long_than_others(pool: PgPool) {
             "2026-11-20 11:59 1"
         ]
     );
-    assert_eq!(store.expiring_sites(noon()).await.unwrap(), []);
+    assert_eq!(store.retention.expiring_sites(noon()).await.unwrap(), []);
     // Rollups are kept, and late visits do not replace them.
     let late = visit(&json!({"timestamp": "2026-08-31T12:00:00Z"}));
     until("the late visit ignored", async || {

@@ -68,7 +68,10 @@ impl ImportRun<'_> {
             .map(|(line, visit, engagement)| (line, (visit.id, visit.timestamp), engagement))
             .collect();
         let keys: Vec<(Uuid, DateTime<Utc>)> = all.iter().map(|(_, key, _)| *key).collect();
-        store.mark_imported(self.import_key.0, &keys).await?;
+        store
+            .imports
+            .mark_imported(self.import_key.0, &keys)
+            .await?;
         let visits = visits.into_iter().map(|(_, visit)| visit).collect();
         let restored = restored.into_iter().map(|(_, visit)| visit).collect();
         let recorded = ingest.record_imported(visits, restored, now).await?;
@@ -85,8 +88,11 @@ impl ImportRun<'_> {
             }
             engaged.extend(engagement.map(|engagement| (key, engagement)));
         }
-        store.unmark_imported(self.import_key.0, &taken).await?;
-        Ok(store.update_imported_engagement(&engaged).await?)
+        store
+            .imports
+            .unmark_imported(self.import_key.0, &taken)
+            .await?;
+        Ok(store.imports.update_engagement(&engaged).await?)
     }
 
     fn reject_taken_id(&mut self, line: i64) {
@@ -113,7 +119,8 @@ impl ImportRun<'_> {
         }
         let is_ours = importer
             .store
-            .record_import_progress(self.import_key, &self.progress, now)
+            .imports
+            .record_progress(self.import_key, &self.progress, now)
             .await?;
         self.progress.counts = ImportCounts::default();
         is_ours.then_some(()).ok_or(ImportError::AlreadyRunning)

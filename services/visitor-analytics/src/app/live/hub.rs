@@ -131,7 +131,7 @@ impl Subscription {
         let complete_since = complete_since.map(|since| *since).ok().flatten();
         tokio::time::sleep_until(complete_since.unwrap_or_else(Instant::now)).await;
         let limit = i64::try_from(MAX_REPLAYED_VISITS + 1).unwrap_or(i64::MAX);
-        let mut visits = self.hub.store.visits_since(site, after, limit).await?;
+        let mut visits = self.hub.store.visits.since(site, after, limit).await?;
         let is_more = visits.len() > MAX_REPLAYED_VISITS;
         if is_more {
             visits.remove(0);

@@ -140,6 +140,7 @@ impl ReportEngine {
         let names: Vec<&str> = wanted.keys().copied().collect();
         let events = self
             .store
+            .events
             .step_events(query.site.id, &query.period, &names, limit);
         let events = events.await?.into_iter().map(|event| FunnelEvent {
             visitor: event.visitor,

@@ -145,7 +145,11 @@ async fn breakdown_by_goal(
         Ok::<_, Problem>((sum, series.as_of))
     };
     let (all, as_of) = total(&report.query).await?;
-    let goals = state.store.goals(Some(&report.query.site.domain)).await;
+    let goals = state
+        .store
+        .goals
+        .list(Some(&report.query.site.domain))
+        .await;
     let mut data = vec![];
     for goal in goals? {
         let goal_query = report.restrict_to_goal(&state.store, &goal).await?;

@@ -79,7 +79,7 @@ pub(crate) async fn realtime(
     let now = state.clock.now();
     let filter = visit_filter::parse_filter(&state.store, scope.restrict(pairs)?).await?;
     let site = report_request::find_site(&state.store, filter.site.clone()).await?;
-    let found = state.store.realtime(&site, &filter, now).await?;
+    let found = state.store.visits.realtime(&site, &filter, now).await?;
     Ok(Json(RealtimeResponse {
         site: site.domain,
         now,

@@ -131,7 +131,7 @@ impl ReportRequest {
         let Some(name) = self.own_param("goal") else {
             return Ok(None);
         };
-        let goals = store.goals(Some(&self.query.site.domain)).await;
+        let goals = store.goals.list(Some(&self.query.site.domain)).await;
         let mut goals = goals?.into_iter();
         let goal = goals.find(|goal| goal.name == name || goal.id.to_string() == name);
         let goal = goal.ok_or_else(|| invalid_param("goal", "the site has no such goal"))?;
@@ -157,7 +157,8 @@ impl ReportRequest {
             }
             GoalTarget::Event(kind) => {
                 let happened = store
-                    .goal_event_times(self.query.site.id, &self.query.period, &kind)
+                    .goals
+                    .event_times(self.query.site.id, &self.query.period, &kind)
                     .await;
                 match happened? {
                     Some(happened) => GoalMatcher::Event(Arc::new(happened)),
@@ -189,7 +190,7 @@ impl ReportRequest {
 
 pub(super) async fn find_site(store: &Store, name: Option<String>) -> Result<ReportSite, Problem> {
     let name = name.as_deref().map(parse_site).transpose()?;
-    let found = store.report_site(name.as_deref()).await?;
+    let found = store.sites.report_site(name.as_deref()).await?;
     found.ok_or_else(|| match name {
         Some(_) => Problem::not_found("there is no such site").field("site"),
         None => invalid_param(

@@ -144,7 +144,7 @@ pub(crate) async fn by_type(
         limit: MAX_EVENT_TYPES,
         ..parse_query(scope.restrict(pairs)?)?
     };
-    let found = state.store.count_events_by_type(&query).await;
+    let found = state.store.events.count_by_type(&query).await;
     let found = found?.into_iter();
     let data = found.map(|of| EventTypeSummary {
         event_type: of.event_type,
@@ -247,7 +247,7 @@ pub(crate) async fn user_events(
 }
 
 async fn fetch_page(store: &Store, query: EventQuery) -> Result<Json<EventPage>, Problem> {
-    let mut found = store.events(&query).await?;
+    let mut found = store.events.list(&query).await?;
     Ok(Json(EventPage {
         next_cursor: truncate_page(&mut found, query.limit, |event| {
             encode_cursor(event.timestamp, event.id)

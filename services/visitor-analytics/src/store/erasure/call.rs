@@ -1,5 +1,6 @@
 //! Requests that ask notification to erase a person: the table `erasure_call`.
 
+use crate::store::erasure::handle::Erasures;
 use std::collections::BTreeSet;
 
 use chassis::database::StoreError;
@@ -9,7 +10,6 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use super::person::Person;
-use crate::store::Store;
 use crate::store::session::VisitorKey;
 
 /// A claimed call must be sent within this time; then another process may claim it.
@@ -62,9 +62,9 @@ pub(super) async fn insert(
     Ok(())
 }
 
-impl Store {
+impl Erasures {
     /// Claims calls that are due. No other process claims them until the lease expires.
-    pub async fn claim_erasure_calls(
+    pub async fn claim_calls(
         &self,
         now: DateTime<Utc>,
         limit: i64,
@@ -89,7 +89,7 @@ impl Store {
     }
 
     /// Removes a call that notification has answered.
-    pub async fn delete_erasure_call(&self, id: i64) -> Result<(), StoreError> {
+    pub async fn delete_call(&self, id: i64) -> Result<(), StoreError> {
         sqlx::query!(
             "delete from visitor_analytics.erasure_call where id = $1",
             id
@@ -100,7 +100,7 @@ impl Store {
     }
 
     /// Postpones a call until `due_at`. The number of attempts is unlimited.
-    pub async fn postpone_erasure_call(
+    pub async fn postpone_call(
         &self,
         id: i64,
         due_at: DateTime<Utc>,

@@ -1,20 +1,20 @@
 //! Deletes dictionary values that only erased visits used.
 
+use crate::store::erasure::handle::Erasures;
 use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::erased_value::{ErasedValue, TEXT_KIND};
 use super::{dimension_values, rollup_texts};
-use crate::store::Store;
 
 /// Claimed values must be processed within this time.
 const SWEEP_LEASE: TimeDelta = TimeDelta::minutes(10);
 const MAX_VALUES_PER_SWEEP: i64 = 10_000;
 
-impl Store {
+impl Erasures {
     /// Moves values that are due one step further. Returns the number of deleted values, and
     /// whether more may be due.
-    pub async fn sweep_erased_values(&self, now: DateTime<Utc>) -> Result<(u64, bool), StoreError> {
+    pub async fn sweep_values(&self, now: DateTime<Utc>) -> Result<(u64, bool), StoreError> {
         let due = sqlx::query_as!(
             ErasedValue,
             "update visitor_analytics.erased_value v set due_at = $2

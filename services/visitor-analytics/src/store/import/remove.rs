@@ -1,5 +1,6 @@
 //! Removes the visits of an import.
 
+use crate::store::Imports;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::database::StoreError;
@@ -9,26 +10,26 @@ use uuid::Uuid;
 
 use super::Import;
 use crate::domain::session::{IncomingVisit, NotifyTrigger, Session, sessionize};
+use crate::store::duplicate_visit;
 use crate::store::erasure::{
     VisitKeyColumns, delete_import_marks, delete_outbox_entries, delete_pending_locations,
 };
 use crate::store::record::locks;
 use crate::store::rollup::TouchedPeriod;
 use crate::store::session::{SessionColumns, VisitorKey};
-use crate::store::{Store, duplicate_visit};
 
 /// Visits deleted in one transaction.
 const DELETE_BATCH_VISITS: i64 = 500;
 
-impl Store {
+impl Imports {
     /// Deletes a batch of visits of an import and rebuilds their sessions. Returns the number of
     /// visits. The call after the last batch deletes the import itself.
-    pub async fn delete_imported_visits(
+    pub async fn delete_visits(
         &self,
         import: &Import,
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
-        let visits = self.next_imported_visits(import).await?;
+        let visits = self.next_visits(import).await?;
         if visits.is_empty() {
             sqlx::query!(
                 "delete from visitor_analytics.import where number = $1",
@@ -76,10 +77,7 @@ impl Store {
 
     /// The next batch of visits of an import. The visitor is `None` for a visit that was never
     /// recorded or belongs to another site.
-    async fn next_imported_visits(
-        &self,
-        import: &Import,
-    ) -> Result<Vec<ImportedVisit>, StoreError> {
+    async fn next_visits(&self, import: &Import) -> Result<Vec<ImportedVisit>, StoreError> {
         let rows = sqlx::query!(
             r#"select i.visit_id, i.visit_timestamp, v.site_id as "site_id?",
                       v.visitor_id as "visitor_id?"

@@ -1,11 +1,11 @@
 //! Deletes expired rows of sites that have a shorter retention.
 
+use crate::store::Retention;
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 
 use super::{DELETE_BATCH_ROWS, TRIM_BATCH_SESSIONS, midnight};
 use crate::domain::privacy::RetentionPeriod;
-use crate::store::Store;
 
 /// A site with expired data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct ExpiringSite {
     pub cutoff: DateTime<Utc>,
 }
 
-impl Store {
+impl Retention {
     /// The sites with data older than their retention.
     pub async fn expiring_sites(
         &self,
@@ -83,7 +83,7 @@ impl Store {
     /// Deletes a batch of expired events, and of visits with their sessions.
     async fn delete_expired_rows(&self, site: &ExpiringSite) -> Result<u64, StoreError> {
         let most = i64::try_from(DELETE_BATCH_ROWS).unwrap_or(TRIM_BATCH_SESSIONS);
-        let events = self.delete_events(Some(site.id), site.cutoff, most).await?;
+        let events = self.events.delete(Some(site.id), site.cutoff, most).await?;
         let rows = sqlx::query_scalar!(
             r#"with old as (
                    delete from visitor_analytics.visit v using (

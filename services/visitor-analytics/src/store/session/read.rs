@@ -1,5 +1,7 @@
 //! Reads sessions for lists and details.
 
+use crate::store::Visits;
+use sqlx::PgPool;
 use std::collections::HashMap;
 
 use chassis::database::StoreError;
@@ -9,7 +11,7 @@ use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::store::visit::{VisitKey, push_filters_and_order, push_page_conditions};
-use crate::store::{SiteLookup, Store, VisitQuery};
+use crate::store::{SiteLookup, VisitQuery};
 
 /// Steps of a journey that are returned.
 const MAX_PATH_STEPS: i64 = 1_000;
@@ -52,12 +54,19 @@ struct SessionRow {
     events: i64,
 }
 
-impl Store {
+/// Stored sessions.
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    pub(in crate::store) pool: PgPool,
+    pub(in crate::store) visits: Visits,
+}
+
+impl Sessions {
     /// Lists sessions, newest first. Returns one more than the limit if there are more. Sessions
     /// are found by their first visits, in the order of the visits' index.
-    pub async fn sessions(&self, query: &VisitQuery) -> Result<Vec<SessionDetails>, StoreError> {
+    pub async fn list(&self, query: &VisitQuery) -> Result<Vec<SessionDetails>, StoreError> {
         if !query.filters.is_empty() {
-            return self.filtered_sessions(query).await;
+            return self.filtered(query).await;
         }
         let (after, after_id) = query.after.unzip();
         let rows = sqlx::query_as!(
@@ -97,10 +106,7 @@ impl Store {
 
     /// Lists sessions whose first visit passes the filters. The first statement selects ids, the
     /// second one loads the sessions.
-    async fn filtered_sessions(
-        &self,
-        query: &VisitQuery,
-    ) -> Result<Vec<SessionDetails>, StoreError> {
+    async fn filtered(&self, query: &VisitQuery) -> Result<Vec<SessionDetails>, StoreError> {
         let mut select = QueryBuilder::<Postgres>::new(
             "select v.session_id, v.timestamp from visitor_analytics.site of cross join lateral (
                  select v.session_id, v.timestamp, v.id from visitor_analytics.visit v
@@ -135,7 +141,7 @@ impl Store {
     }
 
     /// Finds a session by id on one of these sites (`None`: on any).
-    pub async fn session(
+    pub async fn find(
         &self,
         id: Uuid,
         sites: Option<&[String]>,
@@ -160,12 +166,12 @@ impl Store {
         match self.load_details(found).await?.pop() {
             Some(session) => Ok(SiteLookup::Found(session)),
             None => Ok(SiteLookup::not_found(
-                sites.is_some() && self.has_session(id).await?,
+                sites.is_some() && self.exists(id).await?,
             )),
         }
     }
 
-    async fn has_session(&self, id: Uuid) -> Result<bool, StoreError> {
+    async fn exists(&self, id: Uuid) -> Result<bool, StoreError> {
         let exists = sqlx::query_scalar!(
             r#"select exists (select from visitor_analytics.session where id = $1) as "exists!""#,
             id
@@ -209,7 +215,7 @@ impl Store {
         let entry = |s: &SessionRow| -> VisitKey { (s.entry_visit_id, s.started_at) };
         let exit = |s: &SessionRow| -> VisitKey { (s.exit_visit_id, s.last_seen_at) };
         let keys: Vec<VisitKey> = found.iter().flat_map(|s| [entry(s), exit(s)]).collect();
-        let visits = self.visits_by_key(&keys).await?.into_iter();
+        let visits = self.visits.by_key(&keys).await?.into_iter();
         let visits: HashMap<VisitKey, Visit> = visits
             .map(|visit| ((visit.id, visit.timestamp), visit))
             .collect();

@@ -1,13 +1,13 @@
 //! Ignore rules of sites.
 
+use crate::store::Sites;
 use std::collections::HashMap;
 
 use chassis::database::StoreError;
 
 use crate::domain::site::SiteIgnoreRules;
-use crate::store::Store;
 
-impl Store {
+impl Sites {
     /// The ignore rules of all sites that have some, by domain and alias.
     pub async fn ignore_rules(&self) -> Result<HashMap<String, SiteIgnoreRules>, StoreError> {
         let rows = sqlx::query!(

@@ -1,11 +1,10 @@
 //! Limits how many sites may be created by visits per day.
 
+use crate::store::Sites;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chassis::database::StoreError;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-
-use crate::store::Store;
 
 const NEW_SITE_WINDOW: TimeDelta = TimeDelta::hours(24);
 /// Serializes the creation of sites by visits across replicas, so that the limit holds. The lock is
@@ -29,23 +28,23 @@ fn unknown_domains(domains: &BTreeSet<&str>, found: &HashMap<String, i32>) -> Ha
     unknown.map(|domain| (*domain).to_owned()).collect()
 }
 
-impl Store {
+impl Sites {
     /// Creates sites for unknown domains of visits, at most `most` within 24 hours. Returns the
     /// domains that belong to no site afterwards.
-    pub async fn add_discovered_sites(
+    pub async fn add_discovered(
         &self,
         domains: &BTreeSet<&str>,
         most: u32,
         now: DateTime<Utc>,
     ) -> Result<HashSet<String>, StoreError> {
-        let found = self.find_site_ids(domains).await?;
+        let found = self.find_ids(domains).await?;
         let new = unknown_domains(domains, &found);
         if new.is_empty() || most == 0 {
             return Ok(new);
         }
         // Checked without the lock first, so that visits that keep naming new sites do not queue
         // for it.
-        if self.count_new_sites(now).await?.count >= i64::from(most) {
+        if self.count_new(now).await?.count >= i64::from(most) {
             return Ok(new);
         }
         let names: Vec<String> = new.into_iter().collect();
@@ -67,14 +66,11 @@ impl Store {
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        Ok(unknown_domains(
-            domains,
-            &self.find_site_ids(domains).await?,
-        ))
+        Ok(unknown_domains(domains, &self.find_ids(domains).await?))
     }
 
     /// The number of sites that visits created within the last 24 hours.
-    pub async fn count_new_sites(&self, now: DateTime<Utc>) -> Result<NewSiteCount, StoreError> {
+    pub async fn count_new(&self, now: DateTime<Utc>) -> Result<NewSiteCount, StoreError> {
         let row = sqlx::query!(
             r#"select (select count(*) from visitor_analytics.site
                        where discovered_at > $1) as "count!",
@@ -91,7 +87,7 @@ impl Store {
     }
 
     /// Records that a new site was rejected, to notify about it once per day (UTC).
-    pub async fn record_site_limit(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+    pub async fn record_limit(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
         sqlx::query!(
             "insert into visitor_analytics.site_limit_notice (day, reached_at) values ($1, $2)
              on conflict on constraint site_limit_notice_pkey do nothing",
@@ -104,7 +100,7 @@ impl Store {
     }
 
     /// The days on which new sites were rejected and no notification was sent.
-    pub async fn unannounced_site_limits(&self) -> Result<Vec<NaiveDate>, StoreError> {
+    pub async fn unannounced_limits(&self) -> Result<Vec<NaiveDate>, StoreError> {
         let days = sqlx::query_scalar!(
             "select day from visitor_analytics.site_limit_notice where told_at is null order by day"
         );
@@ -112,7 +108,7 @@ impl Store {
     }
 
     /// Records that the notification about a day was sent.
-    pub async fn mark_site_limit_announced(
+    pub async fn mark_limit_announced(
         &self,
         day: NaiveDate,
         now: DateTime<Utc>,

@@ -1,9 +1,9 @@
 //! The sites on which reports are made.
 
+use crate::store::Sites;
 use chassis::database::StoreError;
 use chrono_tz::Tz;
 
-use crate::store::Store;
 use crate::store::rollup::parse_time_zone;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct ReportSite {
     pub properties: Vec<String>,
 }
 
-impl Store {
+impl Sites {
     /// The site with this domain. Without a domain, the only site; `None` if there are several.
     pub async fn report_site(
         &self,

@@ -1,12 +1,12 @@
 //! Sites and their settings.
 
+use crate::store::Sites;
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::domain::site::SiteSettings;
-use crate::store::Store;
 use crate::store::rollup::{mark_all_days, parse_time_zone};
 
 #[derive(Clone, Debug)]
@@ -39,10 +39,10 @@ pub enum SiteUpdateOutcome {
     NotFound,
 }
 
-impl Store {
+impl Sites {
     /// Lists sites by domain, after the domain `after`. Returns one more than the limit if there
     /// are more.
-    pub async fn sites(
+    pub async fn list(
         &self,
         among: Option<&[String]>,
         after: Option<&str>,
@@ -65,7 +65,7 @@ impl Store {
         Ok(sites.fetch_all(&self.pool).await?)
     }
 
-    pub async fn add_site(
+    pub async fn add(
         &self,
         domain: &str,
         settings: &SiteSettings,
@@ -93,7 +93,7 @@ impl Store {
     }
 
     /// Changes a site. A new time zone or new properties mark all days dirty.
-    pub async fn update_site(
+    pub async fn update(
         &self,
         domain: &str,
         settings: &SiteSettings,

@@ -1,14 +1,15 @@
 //! Engagement: how long a page was visible and how far it was scrolled.
 
+use crate::store::Visits;
 use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::timestamp_of;
 use uuid::Uuid;
 
 use crate::domain::engagement::Engagement;
-use crate::store::{SiteLookup, Store};
+use crate::store::SiteLookup;
 
-impl Store {
+impl Visits {
     /// Raises the engagement of a visit on one of these sites (`None`: on any) to the given values.
     /// Returns the resulting engagement and the time of the visit. A visit whose id contains no
     /// time is searched everywhere; if several visits have the id, the one recorded first is used.
@@ -35,7 +36,7 @@ impl Store {
         match found.await? {
             Some(found) => Ok(SiteLookup::Found(found)),
             None => Ok(SiteLookup::not_found(
-                sites.is_some() && self.has_visit(id).await?,
+                sites.is_some() && self.exists(id).await?,
             )),
         }
     }

@@ -1,5 +1,6 @@
 //! Export of visits, page by page.
 
+use crate::store::Visits;
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
@@ -7,7 +8,6 @@ use uuid::Uuid;
 
 use super::row::{VisitRow, select_visits};
 use crate::domain::export::ExportedVisit;
-use crate::store::Store;
 
 #[derive(Clone, Debug)]
 pub struct ExportQuery {
@@ -22,12 +22,9 @@ pub struct ExportQuery {
     pub limit: i64,
 }
 
-impl Store {
+impl Visits {
     /// A page of visits, oldest first. No connection is held between pages.
-    pub async fn export_visits(
-        &self,
-        query: &ExportQuery,
-    ) -> Result<Vec<ExportedVisit>, StoreError> {
+    pub async fn export(&self, query: &ExportQuery) -> Result<Vec<ExportedVisit>, StoreError> {
         let (after, after_id) = query.after.unzip();
         let rows = select_visits!(
             "visitor_analytics.site of cross join lateral (

@@ -1,5 +1,6 @@
 //! Lists visits that pass filters.
 
+use crate::store::Visits;
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
@@ -8,15 +9,12 @@ use uuid::Uuid;
 
 use super::row::{VisitRow, select_visits};
 use super::{VisitKey, VisitList, VisitQuery};
-use crate::store::{Store, filter_sql};
+use crate::store::filter_sql;
 
-impl Store {
+impl Visits {
     /// Lists visits that pass the filters, newest first. The first statement selects ids, the
     /// second one loads the visits.
-    pub(super) async fn filtered_visits(
-        &self,
-        query: &VisitQuery,
-    ) -> Result<VisitList, StoreError> {
+    pub(super) async fn filtered(&self, query: &VisitQuery) -> Result<VisitList, StoreError> {
         let mut select = QueryBuilder::<Postgres>::new(
             "select v.id, v.timestamp from visitor_analytics.site of cross join lateral (
                  select v.id, v.timestamp from visitor_analytics.visit v

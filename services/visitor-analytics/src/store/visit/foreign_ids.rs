@@ -1,5 +1,6 @@
 //! Visit ids that another site uses.
 
+use crate::store::Visits;
 use std::collections::HashSet;
 
 use chassis::database::StoreError;
@@ -8,16 +9,15 @@ use common::clock::timestamp_of;
 use uuid::Uuid;
 
 use crate::domain::visit::NewVisit;
-use crate::store::Store;
 
 /// Id and time of a visit, and the site that it names.
 type VisitIdOnSite<'a> = (Uuid, DateTime<Utc>, &'a str);
 
-impl Store {
+impl Visits {
     /// The visits whose id another site's visit has, at the time in the id or within a day of the
     /// visit's own time. Visits whose ids contain their time need no check, since the primary key
     /// rejects the same id at the same time.
-    pub async fn foreign_visit_ids<'a>(
+    pub async fn foreign_ids<'a>(
         &self,
         visits: &[&'a NewVisit],
     ) -> Result<HashSet<VisitIdOnSite<'a>>, StoreError> {

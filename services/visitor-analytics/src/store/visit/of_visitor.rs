@@ -1,5 +1,6 @@
 //! The visits of a visitor, for data export.
 
+use crate::store::Visitors;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -10,7 +11,6 @@ use uuid::Uuid;
 
 use super::VisitKey;
 use super::row::{Address, VisitRow, select_visits};
-use crate::store::Store;
 
 /// A visit with the data that lists of visits omit.
 #[derive(Clone, Debug)]
@@ -21,10 +21,10 @@ pub struct VisitorVisit {
     pub pending_address: Option<IpAddr>,
 }
 
-impl Store {
+impl Visitors {
     /// Lists the visits of a visitor, found by their sessions. Returns one more than the limit if
     /// there are more.
-    pub async fn visits_of_visitor(
+    pub async fn visits(
         &self,
         visitor: &str,
         site: Option<&str>,

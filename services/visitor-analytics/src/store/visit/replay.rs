@@ -1,5 +1,6 @@
 //! Visits in the order in which they were recorded, to replay the live stream.
 
+use crate::store::Visits;
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
@@ -7,12 +8,12 @@ use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
 
 use super::row::{VisitRow, select_visits};
-use crate::store::{MAX_LIVE_AGE, Store};
+use crate::store::MAX_LIVE_AGE;
 
-impl Store {
+impl Visits {
     /// The newest `limit` visits that were recorded after the given visit and at most
     /// [`MAX_LIVE_AGE`] after they happened, in the order of recording.
-    pub async fn visits_since(
+    pub async fn since(
         &self,
         site: Option<&str>,
         (after, after_id): (DateTime<Utc>, Uuid),

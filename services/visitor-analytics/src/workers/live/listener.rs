@@ -46,7 +46,7 @@ impl ListenTask {
 
     /// Listens until there are no subscribers.
     async fn listen_until_idle(&self) -> Result<(), StoreError> {
-        let listener = self.store.listen().await?;
+        let listener = self.store.live.listen().await?;
         // By then, every recorder has checked for listeners again.
         let complete_since = Instant::now() + 2 * LISTENER_CHECK_INTERVAL;
         self.feed.set_complete_since(Some(complete_since));
@@ -80,7 +80,7 @@ impl ListenTask {
             match notice {
                 VisitNotice::Visits(keys) => {
                     let read_at = Instant::now();
-                    for visit in self.store.notified_visits(&keys).await? {
+                    for visit in self.store.live.notified_visits(&keys).await? {
                         self.feed.send(LiveEvent::Visit(Arc::new(visit)), read_at);
                     }
                 }

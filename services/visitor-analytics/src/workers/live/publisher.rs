@@ -48,7 +48,7 @@ impl PublishTask {
     #[tracing::instrument(level = "debug", name = "publish_visits", skip_all)]
     async fn publish_queued(&mut self, keys: &mut Vec<RecordedKey>) -> Result<(), StoreError> {
         let checked_at = Instant::now();
-        let has_listeners = self.store.has_listeners().await?;
+        let has_listeners = self.store.live.has_listeners().await?;
         self.queue.state.set_no_listeners_until(
             (!has_listeners).then_some(checked_at + LISTENER_CHECK_INTERVAL),
         );
@@ -60,7 +60,7 @@ impl PublishTask {
         }
         let lost = self.queue.state.has_dropped.swap(false, Ordering::Relaxed);
         if has_listeners && (lost || !keys.is_empty()) {
-            self.store.notify_visits(keys, lost).await?;
+            self.store.live.notify(keys, lost).await?;
         }
         Ok(())
     }
