@@ -1,31 +1,24 @@
 //! Variable-length integers (LEB128): seven bits per byte, the lowest first; all bytes of a number
 //! but the last have their highest bit set.
 
+use integer_encoding::VarInt as _;
+
+/// Bytes of the largest number.
+const MAX_VARINT_BYTES: usize = 10;
+
 /// Appends a number.
-pub fn write_varint(bytes: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        bytes.push(number.to_le_bytes()[0] | 0x80);
-        number >>= 7;
-    }
-    bytes.push(number.to_le_bytes()[0]);
+pub fn write_varint(bytes: &mut Vec<u8>, number: u64) {
+    let mut encoded = [0; MAX_VARINT_BYTES];
+    let length = number.encode_var(&mut encoded);
+    bytes.extend_from_slice(&encoded[..length]);
 }
 
 /// Removes a number from the front of `bytes`; `None` if the number is truncated or exceeds 64
 /// bits.
 pub fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
-    let (mut number, mut shift) = (0_u64, 0);
-    loop {
-        let (byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        number |= u64::from(byte & 0x7f).checked_shl(shift)?;
-        if byte & 0x80 == 0 {
-            return Some(number);
-        }
-        shift += 7;
-        if shift > 63 {
-            return None;
-        }
-    }
+    let (number, length) = u64::decode_var(bytes)?;
+    *bytes = bytes.get(length..)?;
+    Some(number)
 }
 
 #[cfg(test)]

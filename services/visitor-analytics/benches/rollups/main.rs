@@ -64,6 +64,8 @@ async fn main() {
     let visits = visits(now - TimeDelta::days(DAYS));
     let months = visits.iter().map(|visit| visit.visit.timestamp);
     store.partitions.ensure(months).await.unwrap();
+    let sites = visits.iter().map(|visit| &*visit.visit.site).collect();
+    store.sites.add_discovered(&sites, 1, now).await.unwrap();
     let before = used();
     for batch in visits.chunks(VISITS_PER_TRANSACTION) {
         store.writer.record(batch, now, telling).await.unwrap();
@@ -84,10 +86,11 @@ async fn main() {
         print_usage(name, before, used(), visits.len());
         println!("  {rows} rows");
         print_table_sizes(&pool, visits.len()).await;
-        sqlx::raw_sql(
+        sqlx::query(
             "insert into visitor_analytics.unfolded_day (site_id, day, due_at)
-                       select distinct site_id, day, now() from visitor_analytics.rollup_day",
+                       select distinct site_id, day, $1 from visitor_analytics.rollup_day",
         )
+        .bind(later)
         .execute(&pool)
         .await
         .unwrap();
