@@ -226,24 +226,30 @@ async fn connections_without_requests_are_closed() {
 
 #[tokio::test]
 async fn a_connection_that_is_used_stays() {
-    let server = Server::start(short_idle_timeout()).await;
+    // Long beside the pauses, so that a machine that stalls for a second does not matter.
+    let idle_timeout = Duration::from_secs(2);
+    let server = Server::start(ConnectionLimits {
+        idle_timeout,
+        ..limits()
+    })
+    .await;
     let mut stream = server.connect(2, b"").await;
     let mut answer = vec![];
     // Three times the idle timeout.
-    for _ in 0..12 {
+    for _ in 0..20 {
         stream.write_all(REQUEST).await.unwrap();
         while !answer.ends_with(b"{\"status\":\"ok\"}") {
             assert!(stream.read_buf(&mut answer).await.unwrap() > 0);
         }
         answer.clear();
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
     }
     // A connection with a running handler stays, too.
     let mut waiting = server
         .connect(2, b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
         .await;
     server.wait_requested.cancelled().await;
-    let ended = tokio::time::timeout(Duration::from_millis(1_500), waiting.read_u8());
+    let ended = tokio::time::timeout(idle_timeout * 2, waiting.read_u8());
     assert!(ended.await.is_err());
 }
 

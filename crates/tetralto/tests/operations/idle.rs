@@ -28,27 +28,30 @@ async fn transactions(pool: &PgPool) -> i64 {
     sqlx::query_scalar(question).fetch_one(pool).await.unwrap()
 }
 
-/// Fails if the service exceeds the limits. The test itself has one connection.
+/// Windows of measurement: autovacuum and the work of a full hour count, too, but not in each.
+const WINDOWS: usize = 3;
+
+/// Fails if the service exceeds the limits in every window. The test itself has one connection.
 async fn check_idle_load(pool: &PgPool, name: &str) {
     tokio::time::sleep(SETTLE_TIME).await;
-    let before = transactions(pool).await;
-    tokio::time::sleep(MEASURE_TIME).await;
-    let made = transactions(pool).await - before;
-    let question = "select count(*) from pg_stat_activity
-         where datname = current_database() and application_name = $1";
-    let connections: i64 = sqlx::query_scalar(question)
-        .bind(name)
-        .fetch_one(pool)
-        .await
-        .unwrap();
-    assert!(
-        made <= MAX_TRANSACTIONS,
-        "{name}: {made} transactions in {MEASURE_TIME:?}"
-    );
-    assert!(
-        connections <= MAX_CONNECTIONS,
-        "{name}: {connections} connections are open"
-    );
+    let mut seen = vec![];
+    for _ in 0..WINDOWS {
+        let before = transactions(pool).await;
+        tokio::time::sleep(MEASURE_TIME).await;
+        let made = transactions(pool).await - before;
+        let question = "select count(*) from pg_stat_activity
+             where datname = current_database() and application_name = $1";
+        let connections: i64 = sqlx::query_scalar(question)
+            .bind(name)
+            .fetch_one(pool)
+            .await
+            .unwrap();
+        if made <= MAX_TRANSACTIONS && connections <= MAX_CONNECTIONS {
+            return;
+        }
+        seen.push((made, connections));
+    }
+    panic!("{name}: transactions and connections in windows of {MEASURE_TIME:?}: {seen:?}");
 }
 
 #[sqlx::test(migrations = false)]
