@@ -62,5 +62,4 @@ pub use site_lookup::SiteLookup;
 pub use verdict_update::Verdicts;
 pub use visit::{BotFilter, ExportQuery, VisitList, VisitQuery, VisitorVisit, Visits};
 pub use visit_explanation::{DuplicateCount, OutboxEntry, SessionSummary, VisitExplanation};
-pub use visitor::Visitor;
-pub use visitor::Visitors;
+pub use visitor::{Visitor, Visitors};

@@ -1,6 +1,5 @@
 //! Bot detection by the visits of a whole session.
 
-use crate::store::Verdicts;
 use bot_detection::BotRule;
 use bot_detection::behaviour::{SessionVisit, evaluate_session};
 use chassis::database::StoreError;
@@ -8,6 +7,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::verdict_update::{VerdictChange, restore_verdict};
+use crate::store::Verdicts;
 
 /// Only the last visits of a longer session are checked.
 const MAX_CHECKED_VISITS: i64 = 2_000;

@@ -1,6 +1,5 @@
 //! Confirmation by the page script that a browser displayed the page of a visit.
 
-use crate::store::Verdicts;
 use bot_detection::BotRule;
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
@@ -8,6 +7,7 @@ use uuid::Uuid;
 
 use super::verdict_update::SessionAnnouncement;
 use crate::domain::session::NotifyPolicy;
+use crate::store::Verdicts;
 
 impl Verdicts {
     /// Adds the rule `BrowserConfirmed` to a visit that has bot reasons, which reduces its score.

@@ -60,7 +60,7 @@ impl Store {
         };
         let sites = Sites {
             pool: pool.clone(),
-            caches: caches.clone(),
+            site_ids: caches.site_ids.clone(),
             rollups: rollups.clone(),
         };
         let visits = Visits { pool: pool.clone() };
@@ -78,15 +78,22 @@ impl Store {
             segments: Segments { pool: pool.clone() },
             verdicts: Verdicts {
                 pool: pool.clone(),
-                caches: caches.clone(),
+                writer_lease: caches.writer_lease.clone(),
+                dimensions: caches.dimensions.clone(),
+                dirty_days: caches.dirty_days.clone(),
+                wakeups: caches.wakeups.clone(),
             },
             writer: VisitWriter {
-                caches: caches.clone(),
+                writer_lease: caches.writer_lease.clone(),
+                dimensions: caches.dimensions.clone(),
+                dirty_days: caches.dirty_days.clone(),
                 sites: sites.clone(),
             },
             pending_locations: PendingLocations {
                 pool: pool.clone(),
-                caches: caches.clone(),
+                dimensions: caches.dimensions.clone(),
+                dirty_days: caches.dirty_days.clone(),
+                wakeups: caches.wakeups.clone(),
             },
             outbox: Outbox {
                 pool: pool.clone(),
@@ -99,24 +106,27 @@ impl Store {
             },
             imports: Imports {
                 pool: pool.clone(),
-                caches: caches.clone(),
+                dirty_days: caches.dirty_days.clone(),
             },
             erasures: Erasures {
                 pool: pool.clone(),
-                caches: caches.clone(),
+                dirty_days: caches.dirty_days.clone(),
+                wakeups: caches.wakeups.clone(),
+                dimensions: caches.dimensions.clone(),
+                text_ids: caches.text_ids.clone(),
             },
             retention: Retention {
                 pool: pool.clone(),
-                caches: caches.clone(),
+                dirty_days: caches.dirty_days.clone(),
                 events: events.clone(),
             },
             partitions: Partitions {
                 pool: pool.clone(),
-                caches: caches.clone(),
+                partitions: caches.partitions.clone(),
             },
             salts: Salts {
                 pool: pool.clone(),
-                caches: caches.clone(),
+                salts: caches.salts.clone(),
             },
             rollups,
             sites,

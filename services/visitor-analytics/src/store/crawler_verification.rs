@@ -1,10 +1,11 @@
 //! Crawler verification of visits that are already recorded.
 
-use crate::store::Verdicts;
 use bot_detection::BotRule;
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
+
+use crate::store::Verdicts;
 
 impl Verdicts {
     /// Adds the result of the crawler verification to a visit's verdict, unless it has one.

@@ -73,7 +73,7 @@ impl Erasures {
         if keys.is_empty() {
             // notification may know a person whose visits have expired here.
             call::insert(&mut connection, person, &keys, site, now).await?;
-            self.caches.wakeups.erasures.notify_one();
+            self.wakeups.erasures.notify_one();
             return Ok(None);
         }
         for _ in 0..MAX_ERASE_ATTEMPTS {
@@ -87,12 +87,12 @@ impl Erasures {
             }
             call::insert(&mut transaction, person, &keys, site, now).await?;
             let (erased, periods) = erase_rows(&mut transaction, person, &keys, now).await?;
-            let marks = &self.caches.dirty_days;
+            let marks = &self.dirty_days;
             marks
                 .mark_changed(&mut transaction, periods.into_iter(), now)
                 .await?;
             transaction.commit().await?;
-            self.caches.wakeups.erasures.notify_one();
+            self.wakeups.erasures.notify_one();
             return Ok(Some(erased).filter(|erased| !erased.is_empty()));
         }
         Err(StoreError::Corrupt(

@@ -2,18 +2,18 @@
 
 mod step_event;
 
-use crate::store::Sites;
-use sqlx::PgPool;
 use std::collections::{HashMap, HashSet};
 
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
+use sqlx::PgPool;
 use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::RecordOutcome;
 use super::visit::{BotFilter, VisitKey};
+use crate::store::Sites;
 
 #[derive(Clone, Debug)]
 pub struct Event {

@@ -2,11 +2,9 @@
 
 mod remove;
 
-pub(super) use remove::rebuild_sessions;
-
-use crate::store::shared_caches::SharedCaches;
 use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
+pub(super) use remove::rebuild_sessions;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use sqlx::types::Json;
@@ -16,6 +14,7 @@ use uuid::Uuid;
 use super::SiteLookup;
 use super::visit::VisitKey;
 use crate::domain::engagement::Engagement;
+use crate::store::rollup::DirtyDays;
 
 /// A runner renews `touched_at` at least this often. After this time it counts as gone.
 const RUNNER_TIMEOUT: TimeDelta = TimeDelta::minutes(1);
@@ -145,7 +144,7 @@ impl From<ImportRow> for Import {
 #[derive(Clone, Debug)]
 pub struct Imports {
     pub(super) pool: PgPool,
-    pub(super) caches: SharedCaches,
+    pub(super) dirty_days: DirtyDays,
 }
 
 impl Imports {

@@ -1,17 +1,16 @@
 //! Notifies all processes of recorded visits and erased visitors (`listen` and `notify`).
 
-use crate::store::Visits;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::visitor_analytics::Visit;
-use sqlx::PgConnection;
-use sqlx::PgPool;
 use sqlx::postgres::{PgListener, PgPoolOptions};
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::visit::VisitKey;
+use crate::store::Visits;
 
 /// Every listener holds this lock, shared, as long as its connection lives.
 const LISTENER_LOCK: (i32, i32) = (0x7e7c, 0);

@@ -1,18 +1,17 @@
 //! The outbox: sessions to be announced to notification.
 
-use crate::store::Sites;
-use crate::store::Visits;
-use sqlx::PgPool;
 use std::collections::HashMap;
 
 use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::visitor_analytics::{ArrivedSession, ArrivedVisitor, Visit, VisitorArrived};
 use ipnet::IpNet;
+use sqlx::PgPool;
 use uuid::Uuid;
 
 use super::visit::VisitKey;
 use crate::domain::session::IncomingVisit;
+use crate::store::{Sites, Visits};
 
 /// A claimed entry must be processed within this time; then another process may claim it.
 const ANNOUNCEMENT_LEASE: TimeDelta = TimeDelta::seconds(30);

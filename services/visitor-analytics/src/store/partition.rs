@@ -2,7 +2,6 @@
 
 mod cache;
 
-use crate::store::shared_caches::SharedCaches;
 use std::collections::BTreeSet;
 
 use chassis::database::StoreError;
@@ -24,7 +23,7 @@ const PARTITIONED_TABLES: [(&str, &str); 2] =
 #[derive(Clone, Debug)]
 pub struct Partitions {
     pub(super) pool: PgPool,
-    pub(super) caches: SharedCaches,
+    pub(super) partitions: PartitionCache,
 }
 
 impl Partitions {
@@ -37,11 +36,11 @@ impl Partitions {
             .map(month_of)
             .filter(|month| *month >= FIRST_MONTHLY_PARTITION)
             .collect();
-        for month in self.caches.partitions.missing_months(&months) {
+        for month in self.partitions.missing_months(&months) {
             // Boxed, because otherwise the future of every request would reserve memory for this
             // rare call.
             Box::pin(create_partitions(&self.pool, month)).await?;
-            self.caches.partitions.insert(month);
+            self.partitions.insert(month);
         }
         Ok(())
     }
@@ -49,7 +48,7 @@ impl Partitions {
     /// Creates the partitions of this month and the next in advance, so that no visit has to wait.
     /// Clears the cache, since somebody may have dropped a partition by hand.
     pub async fn ensure_upcoming(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
-        self.caches.partitions.clear();
+        self.partitions.clear();
         let next = now.checked_add_months(Months::new(1)).unwrap_or(now);
         self.ensure([now, next].into_iter()).await
     }

@@ -1,19 +1,21 @@
 //! Visits whose location is still to be looked up.
 
-use crate::store::shared_caches::SharedCaches;
-use sqlx::PgPool;
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::geo::Location;
-use sqlx::PgConnection;
 use sqlx::types::ipnet::IpNet;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::rollup::TouchedPeriod;
 use crate::domain::enriched_visit::{EnrichedVisit, LocationStatus};
+use crate::store::dimension::DimensionCache;
+use crate::store::rollup::DirtyDays;
+use crate::store::shared_caches::WorkerWakeups;
 
 /// Addresses are deleted after this time, even if their location was never found.
 const MAX_ADDRESS_AGE: TimeDelta = TimeDelta::hours(48);
@@ -100,7 +102,9 @@ async fn touched_periods(
 #[derive(Clone, Debug)]
 pub struct PendingLocations {
     pub(super) pool: PgPool,
-    pub(super) caches: SharedCaches,
+    pub(super) dimensions: DimensionCache,
+    pub(super) dirty_days: DirtyDays,
+    pub(super) wakeups: Arc<WorkerWakeups>,
 }
 
 impl PendingLocations {
@@ -140,7 +144,6 @@ impl PendingLocations {
         let locations: Vec<_> = found.iter().map(|(_, place)| place.as_deref()).collect();
         let mut transaction = self.pool.begin().await?;
         let located = self
-            .caches
             .dimensions
             .location_ids(&mut transaction, &locations)
             .await?;
@@ -179,13 +182,12 @@ impl PendingLocations {
         .await?;
         let touched = touched_periods(&mut transaction, visits, now).await?;
         let marked = self
-            .caches
             .dirty_days
             .mark(&mut transaction, touched.into_iter(), now)
             .await?;
         transaction.commit().await?;
-        self.caches.wakeups.outbox.notify_one();
-        self.caches.dirty_days.remember(marked);
+        self.wakeups.outbox.notify_one();
+        self.dirty_days.remember(marked);
         Ok(())
     }
 

@@ -1,9 +1,10 @@
 //! Sessions and announcements of a visitor, page by page, newest first.
 
-use crate::store::Visitors;
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
+
+use crate::store::Visitors;
 
 #[derive(Clone, Debug)]
 pub struct VisitorSession {

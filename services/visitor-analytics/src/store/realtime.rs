@@ -1,6 +1,5 @@
 //! The realtime report, computed directly from the visits.
 
-use crate::store::Visits;
 use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Postgres, QueryBuilder};
@@ -8,6 +7,7 @@ use sqlx::{Postgres, QueryBuilder};
 use super::filter_sql;
 use super::site::ReportSite;
 use crate::domain::visit_filter::VisitFilter;
+use crate::store::Visits;
 
 /// Visitors with a visit in this window are active.
 const ACTIVE_WINDOW: TimeDelta = TimeDelta::minutes(5);

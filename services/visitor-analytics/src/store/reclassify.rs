@@ -1,12 +1,12 @@
 //! Reclassification: reads stored visits and stores their new verdicts.
 
-use crate::store::Verdicts;
 use bot_detection::{BotVerdict, RULESET_VERSION};
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::verdict_update::VerdictChange;
+use crate::store::Verdicts;
 
 /// The last reclassified visit, in the order of the visits' key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,13 +7,13 @@ mod session_cache;
 mod session_plan;
 mod writer_lease;
 
-use crate::store::Sites;
-use crate::store::shared_caches::SharedCaches;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, PgConnection};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use self::insert_batch::InsertBatch;
@@ -29,6 +29,8 @@ use super::visit::{self, ExistingVisit, VisitKey};
 use super::{duplicate_visit, session};
 use crate::domain::enriched_visit::{EnrichedVisit, LocationStatus};
 use crate::domain::session::{NotifyPolicy, NotifyTrigger};
+use crate::store::Sites;
+use crate::store::rollup::DirtyDays;
 
 /// A batch is retried if it contains a visit that is stored already and was not looked up at first.
 const MAX_RECORD_ATTEMPTS: usize = 3;
@@ -68,7 +70,9 @@ pub enum RecordOutcome {
 /// Records visits.
 #[derive(Clone, Debug)]
 pub struct VisitWriter {
-    pub(super) caches: SharedCaches,
+    pub(super) writer_lease: Arc<Mutex<WriterLease>>,
+    pub(super) dimensions: DimensionCache,
+    pub(super) dirty_days: DirtyDays,
     pub(super) sites: Sites,
 }
 
@@ -97,7 +101,7 @@ impl VisitWriter {
             trigger: notify_policy.trigger,
             is_first: true,
         };
-        let mut lease = self.caches.writer_lease.lock().await;
+        let mut lease = self.writer_lease.lock().await;
         let mut writer = lease.take(now).await?;
         let recorded = attempt.record(&mut writer).await;
         // After any other error the state of the connection is unknown, so it is closed.
@@ -110,7 +114,7 @@ impl VisitWriter {
     /// Must be called a few times per second, so that other processes get the lease when they wait
     /// for it.
     pub async fn maintain_lease(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
-        self.caches.writer_lease.lock().await.maintain(now).await
+        self.writer_lease.lock().await.maintain(now).await
     }
 }
 
@@ -224,7 +228,7 @@ impl<'a> RecordAttempt<'a> {
         let visits: Vec<_> = new.iter().map(|&index| &self.batch[index]).collect();
         Ok(BatchDraft {
             sessions: sessions_by_visit(&plans),
-            dimension_ids: self.writer.caches.dimensions.look_up(&visits),
+            dimension_ids: self.writer.dimensions.look_up(&visits),
             duplicates: self.duplicates(&new, &existing),
             existing,
             new,
@@ -244,7 +248,6 @@ impl<'a> RecordAttempt<'a> {
                 .all(|visit| visit.location_status != LocationStatus::Pending)
             && self
                 .writer
-                .caches
                 .dirty_days
                 .are_marked(touched_periods(&draft.plans), self.now)
     }
@@ -269,14 +272,14 @@ impl<'a> RecordAttempt<'a> {
             return Ok(None);
         }
         duplicate_visit::count_duplicates(connection, &draft.duplicates, self.now).await?;
-        let dirty_days = &self.writer.caches.dirty_days;
+        let dirty_days = &self.writer.dirty_days;
         let marked = dirty_days.mark(connection, touched_periods(&draft.plans), self.now);
         marked.await.map(Some)
     }
 
     fn finish_commit(&self, draft: &BatchDraft, marked: MarkedDays) -> Vec<RecordedVisit> {
-        self.writer.caches.dimensions.remember(&draft.dimension_ids);
-        self.writer.caches.dirty_days.remember(marked);
+        self.writer.dimensions.remember(&draft.dimension_ids);
+        self.writer.dirty_days.remember(marked);
         self.recorded_visits(&draft.existing, &draft.new, &draft.sessions)
     }
 

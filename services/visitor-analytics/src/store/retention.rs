@@ -3,18 +3,17 @@
 
 mod site;
 
-use crate::store::Events;
-use crate::store::shared_caches::SharedCaches;
 use chassis::database::StoreError;
 use chrono::{DateTime, Months, NaiveDate, NaiveTime, Utc};
-use sqlx::AssertSqlSafe;
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgPool};
 use uuid::Uuid;
 
 use super::partition::{self, FIRST_MONTHLY_PARTITION};
 use super::record::locks;
 use super::rollup::{self, TouchedPeriod};
 use super::session::VisitorKey;
+use crate::store::Events;
+use crate::store::rollup::DirtyDays;
 
 pub use site::ExpiringSite;
 
@@ -66,7 +65,7 @@ pub struct ExpiredData {
 #[derive(Clone, Debug)]
 pub struct Retention {
     pub(super) pool: PgPool,
-    pub(super) caches: SharedCaches,
+    pub(super) dirty_days: DirtyDays,
     pub(super) events: Events,
 }
 
@@ -255,12 +254,11 @@ impl Retention {
         .execute(&mut *transaction)
         .await?;
         let marked = self
-            .caches
             .dirty_days
             .mark(&mut transaction, periods.into_iter(), now);
         let marked = marked.await?;
         transaction.commit().await?;
-        self.caches.dirty_days.remember(marked);
+        self.dirty_days.remember(marked);
         Ok(cut.rows_affected() > 0)
     }
 

@@ -2,16 +2,14 @@
 
 mod cache;
 
-use crate::store::shared_caches::SharedCaches;
-use sqlx::PgPool;
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_lc_rs::rand;
-use chassis::database::StoreError;
-use chrono::{DateTime, NaiveDate, Utc};
-
 use cache::ExpiringSalt;
 pub(super) use cache::SaltCache;
+use chassis::database::StoreError;
+use chrono::{DateTime, NaiveDate, Utc};
+use sqlx::PgPool;
 
 use crate::domain::visitor_id::{SALT_BYTES, Salt, SaltPeriod};
 
@@ -19,7 +17,7 @@ use crate::domain::visitor_id::{SALT_BYTES, Salt, SaltPeriod};
 #[derive(Clone, Debug)]
 pub struct Salts {
     pub(super) pool: PgPool,
-    pub(super) caches: SharedCaches,
+    pub(super) salts: SaltCache,
 }
 
 impl Salts {
@@ -29,7 +27,7 @@ impl Salts {
         periods: BTreeSet<SaltPeriod>,
         now: DateTime<Utc>,
     ) -> Result<BTreeMap<SaltPeriod, Salt>, StoreError> {
-        let (salts, missing) = self.caches.salts.look_up(&periods, now);
+        let (salts, missing) = self.salts.look_up(&periods, now);
         if missing.is_empty() {
             return Ok(salts);
         }
@@ -43,15 +41,15 @@ impl Salts {
         periods: &BTreeSet<SaltPeriod>,
         now: DateTime<Utc>,
     ) -> Result<BTreeMap<SaltPeriod, Salt>, StoreError> {
-        let _turn = self.caches.salts.create_lock.lock().await;
-        let (mut salts, missing) = self.caches.salts.look_up(periods, now);
+        let _turn = self.salts.create_lock.lock().await;
+        let (mut salts, missing) = self.salts.look_up(periods, now);
         if missing.is_empty() {
             return Ok(salts);
         }
         self.insert(&missing, now).await?;
         for (period, salt) in self.load(&missing).await? {
             salts.insert(period, salt.0.clone());
-            self.caches.salts.insert(period, salt);
+            self.salts.insert(period, salt);
         }
         Ok(salts)
     }

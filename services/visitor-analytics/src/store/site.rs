@@ -6,23 +6,23 @@ mod new_site_limit;
 mod report_site;
 mod settings;
 
-use crate::store::Rollups;
-use crate::store::shared_caches::SharedCaches;
-use sqlx::PgPool;
 use std::collections::{BTreeSet, HashMap};
+
+use chassis::database::StoreError;
+use sqlx::PgPool;
 
 pub(super) use id_cache::SiteIdCache;
 pub use new_site_limit::NewSiteCount;
 pub use report_site::ReportSite;
 pub use settings::{Site, SiteUpdateOutcome};
 
-use chassis::database::StoreError;
+use crate::store::Rollups;
 
 /// Sites and their settings.
 #[derive(Clone, Debug)]
 pub struct Sites {
     pub(super) pool: PgPool,
-    pub(super) caches: SharedCaches,
+    pub(super) site_ids: SiteIdCache,
     pub(super) rollups: Rollups,
 }
 
@@ -30,7 +30,7 @@ impl Sites {
     /// Whether this domain is cached as a site's; does not query the database.
     #[must_use]
     pub fn is_cached(&self, domain: &str) -> bool {
-        self.caches.site_ids.0.peek(domain).is_some()
+        self.site_ids.0.peek(domain).is_some()
     }
 
     /// The ids of sites by domain. All sites exist, since visits of other sites are not admitted.
@@ -41,7 +41,7 @@ impl Sites {
         let mut ids = HashMap::new();
         let mut missing = BTreeSet::new();
         for domain in domains {
-            match self.caches.site_ids.0.get(domain) {
+            match self.site_ids.0.get(domain) {
                 Some(id) => _ = ids.insert(domain, id),
                 None => _ = missing.insert(domain),
             }
@@ -71,7 +71,7 @@ impl Sites {
         .fetch_all(&self.pool)
         .await?;
         for row in &rows {
-            self.caches.site_ids.0.insert(row.domain.clone(), row.id);
+            self.site_ids.0.insert(row.domain.clone(), row.id);
         }
         Ok(rows.into_iter().map(|row| (row.domain, row.id)).collect())
     }

@@ -1,19 +1,23 @@
 //! Changes verdicts of recorded visits, and updates sessions, dirty days and the outbox
 //! accordingly.
 
-use crate::store::shared_caches::SharedCaches;
-use sqlx::PgPool;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bot_detection::{BotCategory, BotRule, BotVerdict};
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
-use sqlx::{Connection as _, Postgres, Transaction};
+use sqlx::{Connection as _, PgPool, Postgres, Transaction};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::record::locks;
 use super::rollup::TouchedPeriod;
 use super::session::VisitorKey;
+use crate::store::dimension::DimensionCache;
+use crate::store::record::WriterLease;
+use crate::store::rollup::DirtyDays;
+use crate::store::shared_caches::WorkerWakeups;
 
 #[derive(Clone, Debug)]
 pub(super) struct VerdictChange {
@@ -80,7 +84,10 @@ pub(super) fn restore_verdict(
 #[derive(Clone, Debug)]
 pub struct Verdicts {
     pub(super) pool: PgPool,
-    pub(super) caches: SharedCaches,
+    pub(super) writer_lease: Arc<Mutex<WriterLease>>,
+    pub(super) dimensions: DimensionCache,
+    pub(super) dirty_days: DirtyDays,
+    pub(super) wakeups: Arc<WorkerWakeups>,
 }
 
 impl Verdicts {
@@ -109,7 +116,7 @@ impl Verdicts {
             return Ok(0);
         }
         let begin = locks::begin_locked(visitors);
-        let mut lease = self.caches.writer_lease.lock().await;
+        let mut lease = self.writer_lease.lock().await;
         // Uses the connection that holds the lease, if this process does. Otherwise the process
         // would have to give up the lease for each detected session.
         let Some(mut writer) = lease.take_leased() else {
@@ -137,7 +144,6 @@ impl Verdicts {
     ) -> Result<u64, StoreError> {
         let verdicts: Vec<_> = changes.iter().map(|change| Some(&change.verdict)).collect();
         let verdict_ids = self
-            .caches
             .dimensions
             .verdict_ids(&mut transaction, &verdicts)
             .await?;
@@ -193,11 +199,7 @@ impl Verdicts {
             from: session.started_at,
             to: session.last_seen_at,
         });
-        let marked = self
-            .caches
-            .dirty_days
-            .mark(&mut transaction, touched, now)
-            .await?;
+        let marked = self.dirty_days.mark(&mut transaction, touched, now).await?;
         if let Some(announcement) = announcement {
             announcement
                 .insert_into_outbox(&mut transaction, now)
@@ -205,10 +207,10 @@ impl Verdicts {
         }
         transaction.commit().await?;
         if announcement.is_some() {
-            self.caches.wakeups.outbox.notify_one();
+            self.wakeups.outbox.notify_one();
         }
-        self.caches.dimensions.remember_verdicts(&verdict_ids);
-        self.caches.dirty_days.remember(marked);
+        self.dimensions.remember_verdicts(&verdict_ids);
+        self.dirty_days.remember(marked);
         Ok(updated)
     }
 }

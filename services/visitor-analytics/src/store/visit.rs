@@ -9,8 +9,6 @@ mod key;
 mod of_visitor;
 mod replay;
 pub(super) mod row;
-
-use sqlx::PgPool;
 use std::collections::HashMap;
 
 use chassis::database::StoreError;
@@ -19,7 +17,7 @@ use chrono_tz::Tz;
 use common::clock::timestamp_of;
 use common::visitor_analytics::Visit;
 use rollups::query::AttributeFilter;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 pub(super) use columns::VisitColumns;

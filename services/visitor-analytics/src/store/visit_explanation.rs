@@ -1,12 +1,12 @@
 //! Explains a visit: what is stored about it besides its own row.
 
-use crate::store::Visits;
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
 use uuid::Uuid;
 
 use super::SiteLookup;
+use crate::store::Visits;
 
 #[derive(Clone, Debug)]
 pub struct VisitExplanation {

@@ -1,6 +1,5 @@
 //! The current verdict of a visit, as the basis for changes.
 
-use crate::store::Verdicts;
 use bot_detection::{BotRule, BotVerdict};
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
@@ -8,6 +7,7 @@ use uuid::Uuid;
 
 use super::session::VisitorKey;
 use super::verdict_update::{VerdictChange, restore_verdict};
+use crate::store::Verdicts;
 
 pub(super) struct VisitVerdict {
     id: Uuid,

@@ -1,6 +1,5 @@
 //! Requests that ask notification to erase a person: the table `erasure_call`.
 
-use crate::store::erasure::handle::Erasures;
 use std::collections::BTreeSet;
 
 use chassis::database::StoreError;
@@ -10,6 +9,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use super::person::Person;
+use crate::store::erasure::handle::Erasures;
 use crate::store::session::VisitorKey;
 
 /// A claimed call must be sent within this time; then another process may claim it.

@@ -1,11 +1,11 @@
 //! Deletes dictionary values that only erased visits used.
 
-use crate::store::erasure::handle::Erasures;
 use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::erased_value::{ErasedValue, TEXT_KIND};
 use super::{dimension_values, rollup_texts};
+use crate::store::erasure::handle::Erasures;
 
 /// Claimed values must be processed within this time.
 const SWEEP_LEASE: TimeDelta = TimeDelta::minutes(10);
@@ -32,11 +32,11 @@ impl Erasures {
         let mut removed = 0;
         if !values.is_empty() {
             removed += dimension_values::sweep(&self.pool, &values, now).await?;
-            self.caches.dimensions.clear();
+            self.dimensions.clear();
         }
         if !texts.is_empty() {
             removed += rollup_texts::sweep(&self.pool, &texts, now).await?;
-            self.caches.text_ids.clear();
+            self.text_ids.clear();
         }
         Ok((removed, more))
     }

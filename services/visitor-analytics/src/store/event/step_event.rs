@@ -1,9 +1,9 @@
 //! The events that are steps of a funnel.
 
-use crate::store::Events;
 use chassis::database::StoreError;
 use rollups::query::ReportPeriod;
 
+use crate::store::Events;
 use crate::store::rollup::visitor_hash;
 
 /// An event as a step of a funnel.

@@ -1,6 +1,5 @@
 //! Removes the visits of an import.
 
-use crate::store::Imports;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::database::StoreError;
@@ -10,13 +9,13 @@ use uuid::Uuid;
 
 use super::Import;
 use crate::domain::session::{IncomingVisit, NotifyTrigger, Session, sessionize};
-use crate::store::duplicate_visit;
 use crate::store::erasure::{
     VisitKeyColumns, delete_import_marks, delete_outbox_entries, delete_pending_locations,
 };
 use crate::store::record::locks;
 use crate::store::rollup::TouchedPeriod;
 use crate::store::session::{SessionColumns, VisitorKey};
+use crate::store::{Imports, duplicate_visit};
 
 /// Visits deleted in one transaction.
 const DELETE_BATCH_VISITS: i64 = 500;
@@ -65,13 +64,9 @@ impl Imports {
             from: session.entry.0,
             to: session.exit.0,
         });
-        let marked = self
-            .caches
-            .dirty_days
-            .mark(&mut transaction, periods, now)
-            .await?;
+        let marked = self.dirty_days.mark(&mut transaction, periods, now).await?;
         transaction.commit().await?;
-        self.caches.dirty_days.remember(marked);
+        self.dirty_days.remember(marked);
         Ok(marked_keys.ids.len() as u64)
     }
 

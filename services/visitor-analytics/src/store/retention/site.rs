@@ -1,11 +1,11 @@
 //! Deletes expired rows of sites that have a shorter retention.
 
-use crate::store::Retention;
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 
 use super::{DELETE_BATCH_ROWS, TRIM_BATCH_SESSIONS, midnight};
 use crate::domain::privacy::RetentionPeriod;
+use crate::store::Retention;
 
 /// A site with expired data.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,17 +1,15 @@
 //! Reads sessions for lists and details.
 
-use crate::store::Visits;
-use sqlx::PgPool;
 use std::collections::HashMap;
 
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
-use sqlx::{Postgres, QueryBuilder};
+use sqlx::{PgPool, Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use crate::store::visit::{VisitKey, push_filters_and_order, push_page_conditions};
-use crate::store::{SiteLookup, VisitQuery};
+use crate::store::{SiteLookup, VisitQuery, Visits};
 
 /// Steps of a journey that are returned.
 const MAX_PATH_STEPS: i64 = 1_000;

@@ -1,11 +1,11 @@
 //! Ignore rules of sites.
 
-use crate::store::Sites;
 use std::collections::HashMap;
 
 use chassis::database::StoreError;
 
 use crate::domain::site::SiteIgnoreRules;
+use crate::store::Sites;
 
 impl Sites {
     /// The ignore rules of all sites that have some, by domain and alias.

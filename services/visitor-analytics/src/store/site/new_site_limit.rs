@@ -1,10 +1,11 @@
 //! Limits how many sites may be created by visits per day.
 
-use crate::store::Sites;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chassis::database::StoreError;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+
+use crate::store::Sites;
 
 const NEW_SITE_WINDOW: TimeDelta = TimeDelta::hours(24);
 /// Serializes the creation of sites by visits across replicas, so that the limit holds. The lock is

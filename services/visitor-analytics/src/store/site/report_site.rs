@@ -1,9 +1,9 @@
 //! The sites on which reports are made.
 
-use crate::store::Sites;
 use chassis::database::StoreError;
 use chrono_tz::Tz;
 
+use crate::store::Sites;
 use crate::store::rollup::parse_time_zone;
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,12 +1,12 @@
 //! Sites and their settings.
 
-use crate::store::Sites;
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::domain::site::SiteSettings;
+use crate::store::Sites;
 use crate::store::rollup::{mark_all_days, parse_time_zone};
 
 #[derive(Clone, Debug)]

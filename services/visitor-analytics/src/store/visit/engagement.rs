@@ -1,13 +1,12 @@
 //! Engagement: how long a page was visible and how far it was scrolled.
 
-use crate::store::Visits;
 use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use common::clock::timestamp_of;
 use uuid::Uuid;
 
 use crate::domain::engagement::Engagement;
-use crate::store::SiteLookup;
+use crate::store::{SiteLookup, Visits};
 
 impl Visits {
     /// Raises the engagement of a visit on one of these sites (`None`: on any) to the given values.

@@ -1,6 +1,5 @@
 //! Export of visits, page by page.
 
-use crate::store::Visits;
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
@@ -8,6 +7,7 @@ use uuid::Uuid;
 
 use super::row::{VisitRow, select_visits};
 use crate::domain::export::ExportedVisit;
+use crate::store::Visits;
 
 #[derive(Clone, Debug)]
 pub struct ExportQuery {

@@ -1,6 +1,5 @@
 //! Lists visits that pass filters.
 
-use crate::store::Visits;
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
@@ -9,7 +8,7 @@ use uuid::Uuid;
 
 use super::row::{VisitRow, select_visits};
 use super::{VisitKey, VisitList, VisitQuery};
-use crate::store::filter_sql;
+use crate::store::{Visits, filter_sql};
 
 impl Visits {
     /// Lists visits that pass the filters, newest first. The first statement selects ids, the

@@ -1,6 +1,5 @@
 //! Visit ids that another site uses.
 
-use crate::store::Visits;
 use std::collections::HashSet;
 
 use chassis::database::StoreError;
@@ -9,6 +8,7 @@ use common::clock::timestamp_of;
 use uuid::Uuid;
 
 use crate::domain::visit::NewVisit;
+use crate::store::Visits;
 
 /// Id and time of a visit, and the site that it names.
 type VisitIdOnSite<'a> = (Uuid, DateTime<Utc>, &'a str);

@@ -1,6 +1,5 @@
 //! The visits of a visitor, for data export.
 
-use crate::store::Visitors;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -11,6 +10,7 @@ use uuid::Uuid;
 
 use super::VisitKey;
 use super::row::{Address, VisitRow, select_visits};
+use crate::store::Visitors;
 
 /// A visit with the data that lists of visits omit.
 #[derive(Clone, Debug)]

@@ -1,6 +1,5 @@
 //! Visits in the order in which they were recorded, to replay the live stream.
 
-use crate::store::Visits;
 use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use common::visitor_analytics::Visit;
@@ -8,7 +7,7 @@ use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
 
 use super::row::{VisitRow, select_visits};
-use crate::store::MAX_LIVE_AGE;
+use crate::store::{MAX_LIVE_AGE, Visits};
 
 impl Visits {
     /// The newest `limit` visits that were recorded after the given visit and at most
