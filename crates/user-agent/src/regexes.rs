@@ -45,7 +45,7 @@ struct RegexEntry {
 }
 
 /// The source of one part of a match.
-enum Replacement {
+enum ReplacementTemplate {
     Nothing,
     Group(usize),
     Text(Box<str>),
@@ -70,7 +70,7 @@ pub enum RegexKind {
 /// All regexes of the three lists. Each one is compiled when it is used for the first time.
 pub struct UserAgentRegexes {
     regexes: FilteredRegexSet,
-    replacements: Vec<[Replacement; 5]>,
+    replacements: Vec<[ReplacementTemplate; 5]>,
     /// For each list, the index after its last regex.
     list_ends: [usize; 3],
 }
@@ -168,25 +168,25 @@ impl RegexEntry {
         }
     }
 
-    fn replacements(&self, is_device: bool) -> [Replacement; 5] {
+    fn replacements(&self, is_device: bool) -> [ReplacementTemplate; 5] {
         let field = |given: &Option<String>, group| match given.as_deref() {
             Some(text) if text.trim().is_empty() => group,
-            Some(text) if text.contains('$') => Replacement::Template(text.into()),
-            Some(text) => Replacement::Text(text.into()),
+            Some(text) if text.contains('$') => ReplacementTemplate::Template(text.into()),
+            Some(text) => ReplacementTemplate::Text(text.into()),
             None => group,
         };
         let [first, second, third, fourth] = if is_device {
             [
-                Replacement::Nothing,
-                Replacement::Group(1),
-                Replacement::Nothing,
-                Replacement::Nothing,
+                ReplacementTemplate::Nothing,
+                ReplacementTemplate::Group(1),
+                ReplacementTemplate::Nothing,
+                ReplacementTemplate::Nothing,
             ]
         } else {
-            [2, 3, 4, 5].map(Replacement::Group)
+            [2, 3, 4, 5].map(ReplacementTemplate::Group)
         };
         [
-            field(&self.name, Replacement::Group(1)),
+            field(&self.name, ReplacementTemplate::Group(1)),
             field(&self.first, first),
             field(&self.second, second),
             field(&self.third, third),
@@ -195,7 +195,7 @@ impl RegexEntry {
     }
 }
 
-impl Replacement {
+impl ReplacementTemplate {
     fn expand(&self, text: &str, groups: &Captures) -> Option<String> {
         let group = |number| {
             let span = groups.get_group(number);

@@ -40,7 +40,7 @@ use crate::clients::log;
 use crate::config::Config;
 pub use crate::config::SERVICE_NAME;
 use crate::domain::backoff::JitterFn;
-use crate::domain::channel_address::Channel;
+use crate::domain::channel_address::DeliveryChannel;
 use crate::domain::token_bucket::ChannelLimits;
 use crate::providers::ChannelProviders;
 pub use crate::store::MIGRATOR;
@@ -179,7 +179,7 @@ struct ChannelContext {
     clock: Clock,
     queue_signal: QueueSignal,
     limiter: DailyLimiter,
-    channel_limits: Vec<(Channel, ChannelLimits)>,
+    channel_limits: Vec<(DeliveryChannel, ChannelLimits)>,
     jitter: JitterFn,
 }
 
@@ -191,7 +191,12 @@ impl ChannelContext {
     }
 
     /// Adds the worker of a channel. Without providers, messages are printed to the log.
-    fn add_worker(&self, app: App, channel: Channel, providers: Vec<GuardedProvider>) -> App {
+    fn add_worker(
+        &self,
+        app: App,
+        channel: DeliveryChannel,
+        providers: Vec<GuardedProvider>,
+    ) -> App {
         let (pool, clock, queue_signal) = (
             self.pool.clone(),
             self.clock.clone(),
@@ -228,7 +233,7 @@ impl ChannelContext {
 
 /// The names of the SMS providers, for `/health`.
 fn sms_provider_names(providers: &ChannelProviders) -> String {
-    let sms = providers.of(Channel::Sms);
+    let sms = providers.of(DeliveryChannel::Sms);
     let names: Vec<_> = sms.iter().map(|guarded| guarded.provider.name()).collect();
     if names.is_empty() {
         log::PROVIDER_NAME.to_owned()

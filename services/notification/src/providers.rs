@@ -22,12 +22,12 @@ use crate::clients::web_push::WebPushProvider;
 use crate::clients::web_push::vapid::VapidSigner;
 use crate::clients::webhook::WebhookProvider;
 use crate::config::{Config, SERVICE_NAME, SmsProvider};
-use crate::domain::channel_address::Channel;
+use crate::domain::channel_address::DeliveryChannel;
 use crate::domain::secret_box::SecretBox;
 
 /// The providers of each channel in the order they are tried; empty if messages are printed to the
 /// log.
-pub struct ChannelProviders(pub Vec<(Channel, Vec<GuardedProvider>)>);
+pub struct ChannelProviders(pub Vec<(DeliveryChannel, Vec<GuardedProvider>)>);
 
 /// The signer for Web Push; `None` without `VAPID_PRIVATE_KEY`.
 pub fn vapid_signer(config: &Config) -> anyhow::Result<Option<Arc<VapidSigner>>> {
@@ -59,26 +59,26 @@ impl ChannelProviders {
         vault: &Arc<SecretBox>,
     ) -> anyhow::Result<Self> {
         let guarded = PublicHttpClient::new(config.channels.webhook_private_networks.clone())?;
-        let each = Channel::ALL.into_iter().map(|channel| {
+        let each = DeliveryChannel::ALL.into_iter().map(|channel| {
             let providers: Vec<Arc<dyn Provider>> = match channel {
-                Channel::Log => vec![],
-                Channel::Sms => sms_providers(config, clock)?,
-                Channel::Email => email_providers(config)?,
-                Channel::Telegram => telegram_providers(config)?,
-                Channel::Fcm => fcm_providers(config, clock)?,
-                Channel::Push => push_providers(&guarded, vapid, clock),
-                Channel::Webhook => vec![Arc::new(WebhookProvider {
+                DeliveryChannel::Log => vec![],
+                DeliveryChannel::Sms => sms_providers(config, clock)?,
+                DeliveryChannel::Email => email_providers(config)?,
+                DeliveryChannel::Telegram => telegram_providers(config)?,
+                DeliveryChannel::Fcm => fcm_providers(config, clock)?,
+                DeliveryChannel::Push => push_providers(&guarded, vapid, clock),
+                DeliveryChannel::Webhook => vec![Arc::new(WebhookProvider {
                     http: guarded.clone(),
                     clock: clock.clone(),
                     secret_box: vault.clone(),
                 })],
-                Channel::Slack => vec![Arc::new(SlackProvider {
+                DeliveryChannel::Slack => vec![Arc::new(SlackProvider {
                     http: guarded.clone(),
                 })],
-                Channel::Discord => vec![Arc::new(DiscordProvider {
+                DeliveryChannel::Discord => vec![Arc::new(DiscordProvider {
                     http: guarded.clone(),
                 })],
-                Channel::Ntfy => vec![Arc::new(NtfyProvider {
+                DeliveryChannel::Ntfy => vec![Arc::new(NtfyProvider {
                     http: http_client::build(SERVICE_NAME)?,
                     base_url: config.channels.ntfy_url.clone(),
                     token: config.channels.ntfy_token.clone(),
@@ -92,7 +92,7 @@ impl ChannelProviders {
         each.collect::<anyhow::Result<_>>().map(Self)
     }
 
-    pub fn of(&self, channel: Channel) -> &[GuardedProvider] {
+    pub fn of(&self, channel: DeliveryChannel) -> &[GuardedProvider] {
         let own = self.0.iter().find(|(own, _)| *own == channel);
         own.map_or(&[], |(_, providers)| providers)
     }

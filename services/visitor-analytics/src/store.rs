@@ -5,7 +5,7 @@ mod browser_confirmation;
 mod cache_age;
 mod context;
 mod crawler_verification;
-mod dimension;
+mod dictionary;
 mod duplicate_visit;
 mod erasure;
 mod event;
@@ -35,31 +35,31 @@ mod visit_verdict;
 mod visitor;
 
 pub use context::Store;
-pub use erasure::{ErasureCall, ErasureCounts, Erasures, Person};
-pub use event::{Event, EventQuery, EventTypeCounts, Events};
-pub use goal::{Goal, Goals};
-pub use import::{Import, ImportCounts, ImportProgress, ImportStart, Imports, LineError};
+pub use erasure::{ErasureCall, ErasureCounts, ErasureStore, Person};
+pub use event::{Event, EventQuery, EventStore, EventTypeCounts};
+pub use goal::{Goal, GoalStore};
+pub use import::{Import, ImportCounts, ImportProgress, ImportStart, ImportStore, LineError};
 pub use live::{LiveFeed, MAX_LIVE_AGE, VisitListener, VisitNotice};
-pub use outbox::{Announcement, CompletedAnnouncement, Outbox, OutboxLag};
-pub use partition::Partitions;
-pub use pending_location::{PendingLocation, PendingLocations};
+pub use outbox::{Announcement, CompletedAnnouncement, OutboxLag, OutboxStore};
+pub use partition::PartitionStore;
+pub use pending_location::{PendingLocation, PendingLocationStore};
 pub use personal_data::{AnnouncedSession, VisitorSession};
 pub use realtime::{REALTIME_MINUTES, RealtimeReport};
 pub use reclassify::{ReclassifiedVisit, ReclassifyCursor, ReclassifyProgress, StoredVisit};
 pub use record::{RecordOutcome, RecordedVisit, VisitWriter};
-pub use retention::{ExpiredData, ExpiringSite, PartitionInfo, Retention, RowCount};
+pub use retention::{ExpiredData, ExpiringSite, PartitionInfo, RetentionStore, RowCount};
 pub use rollup::{
     ClaimedDay, DayRollup, EncodedMetrics, EncodedPaths, MetricMismatch, OPEN_DAY_GRACE,
-    QuarterHourDay, RollupRow, Rollups, ValueDictionary, VerifiableDay, VerifyOutcome,
+    QuarterHourDay, RollupRow, RollupStore, ValueDictionary, VerifiableDay, VerifyOutcome,
     visitor_hash,
 };
 pub(crate) use rollup::{encode_day_paths, encode_metrics};
-pub use salt::Salts;
-pub use segment::{Segment, Segments, UpsertOutcome};
-pub use session::{PathStep, SessionDetails, Sessions};
-pub use site::{NewSiteCount, ReportSite, Site, SiteUpdateOutcome, Sites};
+pub use salt::SaltStore;
+pub use segment::{Segment, SegmentStore, UpsertOutcome};
+pub use session::{PathStep, SessionDetails, SessionStore};
+pub use site::{NewSiteCount, ReportSite, Site, SiteStore, SiteUpdateOutcome};
 pub use site_lookup::SiteLookup;
-pub use verdict_update::Verdicts;
-pub use visit::{BotFilter, ExportQuery, VisitList, VisitQuery, VisitorVisit, Visits};
+pub use verdict_update::VerdictStore;
+pub use visit::{BotFilter, ExportQuery, VisitList, VisitQuery, VisitStore, VisitorVisit};
 pub use visit_explanation::{DuplicateCount, OutboxEntry, SessionSummary, VisitExplanation};
-pub use visitor::{Visitor, Visitors};
+pub use visitor::{Visitor, VisitorStore};

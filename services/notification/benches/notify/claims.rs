@@ -7,7 +7,7 @@ use common::clock::Clock;
 use notification::domain::attempt::{
     ClaimedDelivery, CompletedAttempt, NextState, SendOutcome, SendResult, UnknownOutcomePolicy,
 };
-use notification::domain::channel_address::Channel;
+use notification::domain::channel_address::DeliveryChannel;
 use notification::store::queue::{self, AttemptOutcome};
 use sqlx::PgPool;
 
@@ -82,7 +82,13 @@ async fn run_claims(lane: &PgPool, claims: usize) -> LoadResult {
     let mut times = vec![];
     for _ in 0..claims {
         let started = Instant::now();
-        let claimed = queue::claim(lane, Channel::Sms, clock.now(), DELIVERIES_PER_CLAIM).await;
+        let claimed = queue::claim(
+            lane,
+            DeliveryChannel::Sms,
+            clock.now(),
+            DELIVERIES_PER_CLAIM,
+        )
+        .await;
         times.push(u32::try_from(started.elapsed().as_micros()).unwrap());
         let sent: Vec<_> = claimed.unwrap().into_iter().map(sent_outcome).collect();
         assert_eq!(sent.len(), usize::try_from(DELIVERIES_PER_CLAIM).unwrap());

@@ -30,20 +30,20 @@ pub struct NotificationAcceptor {
 
 impl NotificationAcceptor {
     /// Accepts notifications of `bytes` bytes in total. Returns the responses in the same order.
-    #[tracing::instrument(level = "debug", name = "accept_notifications", skip_all, fields(notifications = asked.len()))]
+    #[tracing::instrument(level = "debug", name = "accept_notifications", skip_all, fields(notifications = notifications.len()))]
     pub async fn accept(
         &self,
-        asked: Vec<NewNotification>,
+        notifications: Vec<NewNotification>,
         bytes: usize,
     ) -> Result<Vec<Result<NotifyResponse, KeyReused>>, AcceptError> {
-        if asked.is_empty() {
+        if notifications.is_empty() {
             return Ok(vec![]);
         }
-        let accepted = self.intake.accept(asked, bytes).await?;
+        let accepted = self.intake.accept(notifications, bytes).await?;
         self.wake_senders(&accepted);
         let before = self.original_responses(&accepted).await?;
-        let answer = |(asked, acceptance): &AcceptedNotification| match acceptance {
-            Acceptance::New => Ok(Ok(accepted_response(&asked.notification))),
+        let answer = |(new, acceptance): &AcceptedNotification| match acceptance {
+            Acceptance::New => Ok(Ok(accepted_response(&new.notification))),
             Acceptance::Duplicate(id) => {
                 let answer = before.get(id).cloned();
                 let missing = || StoreError::Corrupt("a row of the table idempotency_key").into();
@@ -58,7 +58,7 @@ impl NotificationAcceptor {
     fn wake_senders(&self, accepted: &[AcceptedNotification]) {
         let all = accepted
             .iter()
-            .flat_map(|(asked, _)| asked.notification.deliveries());
+            .flat_map(|(new, _)| new.notification.deliveries());
         let channels: HashSet<_> = all.map(|draft| draft.address.channel()).collect();
         for channel in channels {
             self.queue_signal.wake_channel(channel);

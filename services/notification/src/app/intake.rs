@@ -53,9 +53,9 @@ impl Intake {
     /// Submits the notifications of a request of `bytes` bytes and waits for the commit.
     pub async fn accept(
         &self,
-        asked: Vec<NewNotification>,
+        notifications: Vec<NewNotification>,
         bytes: usize,
     ) -> Result<Vec<AcceptedNotification>, AcceptError> {
-        Ok(self.0.submit(asked, bytes / 1_024 + 1).await??)
+        Ok(self.0.submit(notifications, bytes / 1_024 + 1).await??)
     }
 }

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, watch};
 
-use crate::domain::channel_address::Channel;
+use crate::domain::channel_address::DeliveryChannel;
 
 /// Wakes the workers of each channel separately, because most notifications use one channel.
 #[derive(Clone)]
 pub struct QueueSignal(Arc<QueueSignals>);
 
 struct QueueSignals {
-    channels: [(Channel, watch::Sender<()>); Channel::ALL.len()],
+    channels: [(DeliveryChannel, watch::Sender<()>); DeliveryChannel::ALL.len()],
     digests: Notify,
     rescheduled: Notify,
 }
@@ -19,7 +19,7 @@ struct QueueSignals {
 impl Default for QueueSignal {
     fn default() -> Self {
         Self(Arc::new(QueueSignals {
-            channels: Channel::ALL.map(|channel| (channel, watch::Sender::new(()))),
+            channels: DeliveryChannel::ALL.map(|channel| (channel, watch::Sender::new(()))),
             digests: Notify::new(),
             rescheduled: Notify::new(),
         }))
@@ -28,7 +28,7 @@ impl Default for QueueSignal {
 
 impl QueueSignal {
     /// Wakes the worker of a channel.
-    pub fn wake_channel(&self, channel: Channel) {
+    pub fn wake_channel(&self, channel: DeliveryChannel) {
         for (own, sender) in &self.0.channels {
             if *own == channel {
                 sender.send_replace(());
@@ -45,7 +45,7 @@ impl QueueSignal {
 
     /// Returns a receiver that changes when a delivery on the channel becomes due.
     #[must_use]
-    pub fn subscribe(&self, channel: Channel) -> watch::Receiver<()> {
+    pub fn subscribe(&self, channel: DeliveryChannel) -> watch::Receiver<()> {
         let own = self.0.channels.iter().find(|(own, _)| *own == channel);
         own.map_or_else(|| watch::channel(()).1, |(_, sender)| sender.subscribe())
     }

@@ -45,23 +45,23 @@ impl RoutingCache {
     /// Reloads the routing table.
     #[tracing::instrument(level = "debug", name = "refresh_rules", skip_all)]
     pub async fn refresh(&self) -> Result<(), StoreError> {
-        let (edition, book) = routing_table::load(&self.pool).await?;
+        let (version, table) = routing_table::load(&self.pool).await?;
         // Concurrent loads may finish in another order than they started.
         self.version.send_if_modified(|read| {
-            let newer = read.is_none_or(|read| read <= edition);
+            let newer = read.is_none_or(|read| read <= version);
             if newer {
-                *read = Some(edition);
-                self.table.send_replace(Arc::new(book));
+                *read = Some(version);
+                self.table.send_replace(Arc::new(table));
             }
             newer
         });
         Ok(())
     }
 
-    /// Reloads the routing table if its version is not `edition`.
-    pub async fn refresh_to(&self, edition: i64) -> Result<(), StoreError> {
+    /// Reloads the routing table if another version is loaded than `version`.
+    pub async fn refresh_to(&self, version: i64) -> Result<(), StoreError> {
         let known = *self.version.borrow();
-        if known == Some(edition) {
+        if known == Some(version) {
             return Ok(());
         }
         self.refresh().await

@@ -39,19 +39,22 @@ impl ServiceNotices {
             channels: vec![],
             to: vec![],
         };
-        let book = self.routing_cache.table().await?;
+        let routing_table = self.routing_cache.table().await?;
         // Cannot fail: a message without recipients goes to the default recipient.
-        let Ok(branches) =
-            plan_deliveries(&command, &book, &self.default_recipient, self.clock.now())
-        else {
+        let Ok(branches) = plan_deliveries(
+            &command,
+            &routing_table,
+            &self.default_recipient,
+            self.clock.now(),
+        ) else {
             return Ok(());
         };
         let new = Notification::new(command, branches, &self.clock);
-        let mut asked = [NewNotification {
+        let mut notices = [NewNotification {
             notification: new,
             idempotency_key: None,
         }];
-        accept(&self.pool, &mut asked, &self.clock).await?;
+        accept(&self.pool, &mut notices, &self.clock).await?;
         self.queue_signal
             .wake_channel(self.default_recipient.address().channel());
         Ok(())

@@ -1,7 +1,7 @@
 //! Settings for the concurrency and rate of channels.
 
 use super::error::ConfigError;
-use crate::domain::channel_address::Channel;
+use crate::domain::channel_address::DeliveryChannel;
 use crate::domain::token_bucket::ChannelLimits;
 
 /// Limits of each channel, per process.
@@ -19,8 +19,8 @@ pub struct ChannelLimitArgs {
 
 impl ChannelLimitArgs {
     /// The limits of every channel.
-    pub fn channel_limits(&self) -> Result<Vec<(Channel, ChannelLimits)>, ConfigError> {
-        let mut flows = Channel::ALL.map(|channel| (channel, ChannelLimits::default()));
+    pub fn channel_limits(&self) -> Result<Vec<(DeliveryChannel, ChannelLimits)>, ConfigError> {
+        let mut flows = DeliveryChannel::ALL.map(|channel| (channel, ChannelLimits::default()));
         let wrong = ConfigError::InvalidChannelLimits("CHANNEL_CONCURRENCY", "sms=8,email=4");
         for text in &self.channel_concurrency {
             let (flow, value) = parse_entry(&mut flows, text).ok_or(wrong)?;
@@ -42,11 +42,11 @@ impl ChannelLimitArgs {
 }
 
 fn parse_entry<'a>(
-    flows: &'a mut [(Channel, ChannelLimits)],
+    flows: &'a mut [(DeliveryChannel, ChannelLimits)],
     text: &'a str,
 ) -> Option<(&'a mut ChannelLimits, &'a str)> {
     let (name, value) = text.split_once('=')?;
-    let channel = Channel::from_name(name.trim())?;
+    let channel = DeliveryChannel::from_name(name.trim())?;
     let own = flows.iter_mut().find(|(own, _)| *own == channel)?;
     Some((&mut own.1, value.trim()))
 }
@@ -67,8 +67,8 @@ mod tests {
             concurrency: 8,
             per_second: Some(0.5),
         };
-        assert_eq!(of(Channel::Sms), sms);
-        assert_eq!(of(Channel::Email), ChannelLimits::default());
+        assert_eq!(of(DeliveryChannel::Sms), sms);
+        assert_eq!(of(DeliveryChannel::Email), ChannelLimits::default());
         for (concurrency, rate) in [("sms=0", "sms=1"), ("sms", "sms=1"), ("fax=1", "sms=1")] {
             assert!(
                 args(concurrency, rate).channel_limits().is_err(),

@@ -1,7 +1,7 @@
 //! Settings for the daily limits.
 
 use super::error::ConfigError;
-use crate::domain::channel_address::Channel;
+use crate::domain::channel_address::DeliveryChannel;
 use crate::domain::daily_limit::DailyLimits;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -38,7 +38,7 @@ impl DailyLimitArgs {
         let channel = |text: &String| {
             let (name, limit) = text.split_once('=')?;
             let limit = limit.trim().parse().ok().filter(|limit| *limit > 0)?;
-            Some((Channel::from_name(name.trim())?, limit))
+            Some((DeliveryChannel::from_name(name.trim())?, limit))
         };
         let channels = self.limit_per_channel.iter().map(channel);
         let channels = channels

@@ -11,7 +11,7 @@ use super::phone::{self, PhoneNumber};
 const MAX_ADDRESS_BYTES: usize = 500;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Channel {
+pub enum DeliveryChannel {
     Sms,
     Email,
     /// Web Push to a browser.
@@ -28,7 +28,7 @@ pub enum Channel {
     Log,
 }
 
-impl Channel {
+impl DeliveryChannel {
     pub const ALL: [Self; 10] = [
         Self::Sms,
         Self::Email,
@@ -70,7 +70,7 @@ impl Channel {
 /// An address and its channel. `Display` and `Debug` mask the address.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ChannelAddress {
-    channel: Channel,
+    channel: DeliveryChannel,
     address: String,
 }
 
@@ -92,13 +92,13 @@ impl ChannelAddress {
     #[must_use]
     pub fn log() -> Self {
         Self {
-            channel: Channel::Log,
+            channel: DeliveryChannel::Log,
             address: "log".into(),
         }
     }
 
     #[must_use]
-    pub const fn channel(&self) -> Channel {
+    pub const fn channel(&self) -> DeliveryChannel {
         self.channel
     }
 
@@ -112,7 +112,7 @@ impl ChannelAddress {
     #[must_use]
     pub fn unmasked_value(&self) -> &str {
         match self.channel {
-            Channel::Sms | Channel::Email | Channel::Log => &self.address,
+            DeliveryChannel::Sms | DeliveryChannel::Email | DeliveryChannel::Log => &self.address,
             _ => self.address.split_once(':').map_or("", |(_, value)| value),
         }
     }
@@ -121,7 +121,7 @@ impl ChannelAddress {
 impl From<PhoneNumber> for ChannelAddress {
     fn from(number: PhoneNumber) -> Self {
         Self {
-            channel: Channel::Sms,
+            channel: DeliveryChannel::Sms,
             address: number.as_str().to_owned(),
         }
     }
@@ -143,8 +143,10 @@ impl FromStr for ChannelAddress {
         };
         let found = match text.split_once(':') {
             _ if text == "log" => Some(Self::log()),
-            None => is_email_address(text).then(|| of(Channel::Email)).flatten(),
-            Some((name, value)) => Channel::from_name(name)
+            None => is_email_address(text)
+                .then(|| of(DeliveryChannel::Email))
+                .flatten(),
+            Some((name, value)) => DeliveryChannel::from_name(name)
                 .filter(|channel| is_valid_value(*channel, value))
                 .and_then(of),
         };
@@ -153,21 +155,21 @@ impl FromStr for ChannelAddress {
 }
 
 /// Checks the part of an address after the channel's prefix.
-fn is_valid_value(channel: Channel, value: &str) -> bool {
+fn is_valid_value(channel: DeliveryChannel, value: &str) -> bool {
     let plain = |most: usize, more: &str| {
         let known = |c: char| c.is_ascii_alphanumeric() || more.contains(c);
         (1..=most).contains(&value.len()) && value.chars().all(known)
     };
     match channel {
-        Channel::Sms | Channel::Email | Channel::Log => false,
+        DeliveryChannel::Sms | DeliveryChannel::Email | DeliveryChannel::Log => false,
         // Addresses are compared as text, so only the canonical form of an id is valid.
-        Channel::Push | Channel::Webhook => value
+        DeliveryChannel::Push | DeliveryChannel::Webhook => value
             .parse::<Uuid>()
             .is_ok_and(|id| id.to_string() == value),
-        Channel::Slack | Channel::Discord => is_http_url(value),
-        Channel::Telegram => plain(40, "-@_"),
-        Channel::Ntfy => plain(64, "-_"),
-        Channel::Fcm => plain(400, "-_:"),
+        DeliveryChannel::Slack | DeliveryChannel::Discord => is_http_url(value),
+        DeliveryChannel::Telegram => plain(40, "-@_"),
+        DeliveryChannel::Ntfy => plain(64, "-_"),
+        DeliveryChannel::Fcm => plain(400, "-_:"),
     }
 }
 
@@ -203,14 +205,16 @@ fn is_email_address(text: &str) -> bool {
 impl fmt::Display for ChannelAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.channel {
-            Channel::Sms => f.write_str(&phone::mask_phone_number(&self.address)),
-            Channel::Email => {
+            DeliveryChannel::Sms => f.write_str(&phone::mask_phone_number(&self.address)),
+            DeliveryChannel::Email => {
                 let (local, domain) = self.address.rsplit_once('@').unwrap_or_default();
                 let first = &local[..local.len().min(1)];
                 write!(f, "{first}•••@{domain}")
             }
             // These ids are not secret.
-            Channel::Log | Channel::Push | Channel::Webhook => f.write_str(&self.address),
+            DeliveryChannel::Log | DeliveryChannel::Push | DeliveryChannel::Webhook => {
+                f.write_str(&self.address)
+            }
             // The other addresses are secrets that permit sending.
             channel => {
                 let value = self.unmasked_value();
@@ -235,22 +239,34 @@ mod tests {
     #[test]
     fn each_address_is_on_its_channel_and_shows_itself_masked() {
         for (text, channel, masked) in [
-            ("+15550100067", Channel::Sms, "+1555•••67"),
-            ("ann.b@example.com", Channel::Email, "a•••@example.com"),
+            ("+15550100067", DeliveryChannel::Sms, "+1555•••67"),
+            (
+                "ann.b@example.com",
+                DeliveryChannel::Email,
+                "a•••@example.com",
+            ),
             (
                 "slack:https://hooks.slack.com/services/T0/B0/secret",
-                Channel::Slack,
+                DeliveryChannel::Slack,
                 "slack:•••cret",
             ),
             (
                 "discord:https://discord.com/api/webhooks/1/token",
-                Channel::Discord,
+                DeliveryChannel::Discord,
                 "discord:•••oken",
             ),
-            ("telegram:-100123", Channel::Telegram, "telegram:•••23"),
-            ("ntfy:my-topic", Channel::Ntfy, "ntfy:•••ic"),
-            ("fcm:abc:DEF_gh-ijklmnop", Channel::Fcm, "fcm:•••mnop"),
-            ("log", Channel::Log, "log"),
+            (
+                "telegram:-100123",
+                DeliveryChannel::Telegram,
+                "telegram:•••23",
+            ),
+            ("ntfy:my-topic", DeliveryChannel::Ntfy, "ntfy:•••ic"),
+            (
+                "fcm:abc:DEF_gh-ijklmnop",
+                DeliveryChannel::Fcm,
+                "fcm:•••mnop",
+            ),
+            ("log", DeliveryChannel::Log, "log"),
         ] {
             let target: ChannelAddress = text.parse().unwrap();
             assert_eq!(target.channel(), channel, "{text}");

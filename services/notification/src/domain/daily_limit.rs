@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
 use super::attempt::ClaimedDelivery;
-use super::channel_address::Channel;
+use super::channel_address::DeliveryChannel;
 use super::sms::count_segments;
 
 /// The event that reports an exceeded limit. Only the service may send it; it is exempt from the
@@ -20,7 +20,7 @@ pub struct DailyLimits {
     /// Messages to each address.
     pub per_recipient: Option<i64>,
     /// Messages on a channel.
-    pub channels: Vec<(Channel, i64)>,
+    pub channels: Vec<(DeliveryChannel, i64)>,
     /// Segments of text messages; providers charge by segment.
     pub sms_segments: Option<i64>,
 }
@@ -102,7 +102,10 @@ impl DailyLimits {
         for (_, limit) in own {
             parts.push(part("channel", channel.as_str(), 1, *limit));
         }
-        if let Some(limit) = self.sms_segments.filter(|_| channel == Channel::Sms) {
+        if let Some(limit) = self
+            .sms_segments
+            .filter(|_| channel == DeliveryChannel::Sms)
+        {
             let weight = i64::try_from(count_segments(&one.body)).unwrap_or(i64::MAX);
             parts.push(part("sms_segments", "", weight, limit));
         }

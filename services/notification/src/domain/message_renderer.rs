@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use common::visitor_analytics::VISITOR_ARRIVED;
 
-use super::channel_address::Channel;
+use super::channel_address::DeliveryChannel;
 use super::delivery_plan::CancelFlag;
 use super::notify_command::{MAX_MESSAGE_CHARS, NotifyCommand};
 use super::printable::strip_hidden_chars;
@@ -24,7 +24,7 @@ pub(super) type RenderedText = (Option<String>, String, Option<String>);
 
 /// Rendered texts by channel and template, because many recipients get the same text.
 pub(super) type RenderCache =
-    HashMap<(Channel, Option<*const TemplateVariant>), Result<RenderedText, RenderError>>;
+    HashMap<(DeliveryChannel, Option<*const TemplateVariant>), Result<RenderedText, RenderError>>;
 
 /// Renders the messages about a notification.
 #[derive(Clone, Copy)]
@@ -40,8 +40,8 @@ impl MessageRenderer<'_> {
     pub(super) fn digest_line(&self, rule: &Rule) -> (String, Option<String>) {
         match self.render_text(
             rule,
-            Channel::Log,
-            rule.templates.best_match(Channel::Log, None),
+            DeliveryChannel::Log,
+            rule.templates.best_match(DeliveryChannel::Log, None),
             None,
         ) {
             Ok((_, text, _)) => (text, None),
@@ -73,7 +73,7 @@ impl MessageRenderer<'_> {
     fn render_text(
         &self,
         rule: &Rule,
-        channel: Channel,
+        channel: DeliveryChannel,
         variant: Option<&TemplateVariant>,
         digest: Option<DigestSummary>,
     ) -> Result<RenderedText, RenderError> {
@@ -110,7 +110,7 @@ impl MessageRenderer<'_> {
     pub(super) fn default_text(
         &self,
         rule: &Rule,
-        channel: Channel,
+        channel: DeliveryChannel,
         digest: Option<DigestSummary>,
     ) -> String {
         let text = match digest {
@@ -121,9 +121,9 @@ impl MessageRenderer<'_> {
     }
 
     /// Truncates a text to the limits of the channel. Replaces an empty text with the event's name.
-    fn truncate_for_channel(&self, rule: &Rule, channel: Channel, text: String) -> String {
+    fn truncate_for_channel(&self, rule: &Rule, channel: DeliveryChannel, text: String) -> String {
         let text = match channel {
-            Channel::Sms => sms::truncate_to_segments(text, rule.sms_segments),
+            DeliveryChannel::Sms => sms::truncate_to_segments(text, rule.sms_segments),
             _ => text,
         };
         if text.is_empty() {

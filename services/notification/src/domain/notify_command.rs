@@ -3,7 +3,7 @@
 use common::notification::{NotifyRequest, Priority};
 use serde_json::{Map, Value};
 
-use super::channel_address::{CHANNEL_NAMES, Channel};
+use super::channel_address::{CHANNEL_NAMES, DeliveryChannel};
 use super::daily_limit::LIMIT_REACHED_EVENT;
 use super::recipient_ref::{InvalidRecipientRef, RecipientRef};
 
@@ -29,7 +29,7 @@ pub struct NotifyCommand {
     /// Identifies duplicates for rules without an expression of their own.
     pub dedupe_key: Option<String>,
     /// Requested channels; empty if the rules choose.
-    pub channels: Vec<Channel>,
+    pub channels: Vec<DeliveryChannel>,
     /// Requested recipients; empty if the rules choose.
     pub to: Vec<RecipientRef>,
 }
@@ -65,7 +65,7 @@ pub enum InvalidNotification {
     UnreachableRecipient(usize),
     /// No requested recipient has an address on the requested channel.
     #[error("the channel {} has no recipient; name one in `to`", .0.as_str())]
-    MissingRecipient(Channel),
+    MissingRecipient(DeliveryChannel),
     #[error("the list must not be empty; omit it or add an item")]
     EmptyList(&'static str),
     #[error("a notification must have at most {MAX_RECIPIENTS_PER_NOTIFICATION} recipients")]
@@ -178,10 +178,11 @@ fn check_length(
     fits.then_some(()).ok_or(error)
 }
 
-fn parse_channels(names: Option<&[String]>) -> Result<Vec<Channel>, InvalidNotification> {
+fn parse_channels(names: Option<&[String]>) -> Result<Vec<DeliveryChannel>, InvalidNotification> {
     let mut channels = Vec::new();
     for (at, name) in names.unwrap_or_default().iter().enumerate() {
-        let channel = Channel::from_name(name).ok_or(InvalidNotification::UnknownChannel(at))?;
+        let channel =
+            DeliveryChannel::from_name(name).ok_or(InvalidNotification::UnknownChannel(at))?;
         if !channels.contains(&channel) {
             channels.push(channel);
         }
@@ -196,7 +197,7 @@ fn parse_channels(names: Option<&[String]>) -> Result<Vec<Channel>, InvalidNotif
 /// recipient.
 fn parse_recipients(
     texts: Option<&[String]>,
-    channels: &[Channel],
+    channels: &[DeliveryChannel],
 ) -> Result<Vec<RecipientRef>, InvalidNotification> {
     let Some(texts) = texts else {
         return Ok(vec![]);
@@ -222,7 +223,7 @@ fn parse_recipients(
         }
     }
     // Names are resolved later.
-    let reached = |channel: &Channel| {
+    let reached = |channel: &DeliveryChannel| {
         to.iter().any(|recipient_ref| match recipient_ref {
             RecipientRef::Address(target) => target.channel() == *channel,
             RecipientRef::Default | RecipientRef::Recipient(_) | RecipientRef::Group(_) => true,
@@ -287,7 +288,7 @@ mod tests {
         );
         assert_eq!(
             to(&["log", "sms"], &["log"]),
-            Err(InvalidNotification::MissingRecipient(Channel::Sms))
+            Err(InvalidNotification::MissingRecipient(DeliveryChannel::Sms))
         );
         assert_eq!(to(&["sms"], &["recipient:ann"]).unwrap().len(), 1);
         assert!(matches!(

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use common::notification::Priority;
 use uuid::Uuid;
 
-use super::channel_address::{Channel, ChannelAddress};
+use super::channel_address::{ChannelAddress, DeliveryChannel};
 use super::delivery_plan::{CancelFlag, DeliveryPlan, PlannedDelivery};
 use super::expression::LazyFacts;
 use super::message_renderer::{MessageRenderer, RenderCache};
@@ -78,7 +78,7 @@ fn resolve_recipients(
     Ok(all)
 }
 
-fn is_allowed_channel(channels: &[Channel], target: &ChannelAddress) -> bool {
+fn is_allowed_channel(channels: &[DeliveryChannel], target: &ChannelAddress) -> bool {
     channels.is_empty() || channels.contains(&target.channel())
 }
 
@@ -89,9 +89,11 @@ fn plan_direct_message(
     now: DateTime<Utc>,
 ) -> Result<DeliveryPlan, InvalidNotification> {
     let phone = || defaults.phone.clone().map(ChannelAddress::from);
-    let on = |channel: &Channel| match channel {
-        Channel::Sms => phone().ok_or(InvalidNotification::MissingRecipient(Channel::Sms)),
-        Channel::Log => Ok(ChannelAddress::log()),
+    let on = |channel: &DeliveryChannel| match channel {
+        DeliveryChannel::Sms => {
+            phone().ok_or(InvalidNotification::MissingRecipient(DeliveryChannel::Sms))
+        }
+        DeliveryChannel::Log => Ok(ChannelAddress::log()),
         other => Err(InvalidNotification::MissingRecipient(*other)),
     };
     let targets: Vec<ChannelAddress> = if !to.is_empty() {

@@ -57,10 +57,10 @@ pub(super) struct DeadLetterResponse {
     ))]
 pub(super) async fn list(
     State(shared): State<AppState>,
-    Query(asked): Query<ListParams>,
+    Query(parameters): Query<ListParams>,
 ) -> Result<axum::Json<Page<DeadLetterResponse>>, Problem> {
-    let limit = asked.limit;
-    let rows = dead_letter::list(&shared.pool, asked.cursor, limit.with_lookahead()).await?;
+    let limit = parameters.limit;
+    let rows = dead_letter::list(&shared.pool, parameters.cursor, limit.with_lookahead()).await?;
     let page = Page::from_rows(rows, limit, |row| row.id, DeadLetterResponse::from);
     Ok(axum::Json(page))
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use chrono::{DateTime, Datelike as _, Utc};
 use serde::{Deserialize as _, Deserializer};
 
-use crate::domain::channel_address::Channel;
+use crate::domain::channel_address::DeliveryChannel;
 
 /// The accepted years. Sums with windows of months stay far from the limits of the types.
 const ALLOWED_YEARS: RangeInclusive<i32> = 1970..=2200;
@@ -17,7 +17,7 @@ pub(super) fn channel<'de, D: Deserializer<'de>>(
     let name = Option::<String>::deserialize(deserializer)?;
     let known = name
         .as_ref()
-        .is_none_or(|name| Channel::from_name(name).is_some());
+        .is_none_or(|name| DeliveryChannel::from_name(name).is_some());
     let unknown = || {
         serde::de::Error::custom(
             "unknown channel; the channels are sms, email, push, webhook, slack, discord, \

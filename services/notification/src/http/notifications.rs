@@ -63,19 +63,20 @@ pub(super) struct NotificationListParams {
     ))]
 pub(super) async fn list(
     State(shared): State<AppState>,
-    Query(asked): Query<NotificationListParams>,
+    Query(parameters): Query<NotificationListParams>,
 ) -> Result<Json<Page<NotificationSummary>>, Problem> {
     let filter = NotificationFilter {
-        status: asked.status,
-        event: asked.event,
-        channel: asked.channel,
-        recipient: asked.recipient,
-        from: asked.from,
-        to: asked.to,
-        before: asked.cursor,
+        status: parameters.status,
+        event: parameters.event,
+        channel: parameters.channel,
+        recipient: parameters.recipient,
+        from: parameters.from,
+        to: parameters.to,
+        before: parameters.cursor,
     };
-    let mut rows = notification::list(&shared.pool, &filter, asked.limit.with_lookahead()).await?;
-    let next_cursor = asked.limit.truncate_page(&mut rows, |row| row.id);
+    let mut rows =
+        notification::list(&shared.pool, &filter, parameters.limit.with_lookahead()).await?;
+    let next_cursor = parameters.limit.truncate_page(&mut rows, |row| row.id);
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
     let deliveries = delivery::list_for_notifications(&shared.pool, &ids).await?;
     Ok(Json(Page {

@@ -88,10 +88,10 @@ pub(super) async fn notify(
 /// Runs `work` on a blocking thread if the rules are expensive to evaluate.
 async fn run_rules<T: Send + 'static>(
     shared: &AppState,
-    book: &RoutingTable,
+    routing_table: &RoutingTable,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
-    if book.is_expensive() {
+    if routing_table.is_expensive() {
         return Ok(shared.rule_engine.evaluate(work).await?);
     }
     Ok(work())
@@ -105,30 +105,30 @@ async fn notify_one(
 ) -> Result<Response, Problem> {
     let header = idempotency::parse_header(headers)?;
     let by_header = header.is_some();
-    let book = shared.routing_cache.table().await?;
-    let (own, rules, bytes) = (shared.clone(), book.clone(), body.clone());
+    let routing_table = shared.routing_cache.table().await?;
+    let (own, rules, bytes) = (shared.clone(), routing_table.clone(), body.clone());
     let subject = subject.to_owned();
     let work = move || prepare(&own, &rules, &subject, header, &bytes);
-    let asked = run_rules(shared, &book, work).await??;
-    let answers = shared.acceptor.accept(vec![asked], body.len()).await?;
+    let planned = run_rules(shared, &routing_table, work).await??;
+    let answers = shared.acceptor.accept(vec![planned], body.len()).await?;
     let answer = answers.into_iter().next().transpose();
     let answer = answer.map_err(|_| idempotency::key_reused(by_header))?;
     Ok((StatusCode::ACCEPTED, axum::Json(answer)).into_response())
 }
 
 async fn notify_many(shared: &AppState, subject: &str, body: &Bytes) -> Result<Response, Problem> {
-    let book = shared.routing_cache.table().await?;
-    let (own, rules, bytes) = (shared.clone(), book.clone(), body.clone());
+    let routing_table = shared.routing_cache.table().await?;
+    let (own, rules, bytes) = (shared.clone(), routing_table.clone(), body.clone());
     let subject = subject.to_owned();
     let work = move || prepare_all(&own, &rules, &subject, &bytes);
-    let all = run_rules(shared, &book, work).await??;
+    let all = run_rules(shared, &routing_table, work).await??;
     let mut results: Vec<NotifyResult> = Vec::with_capacity(all.len());
     let (mut places, mut good) = (vec![], vec![]);
-    for (place, asked) in all.into_iter().enumerate() {
-        results.push(match asked {
-            Ok(asked) => {
+    for (place, planned) in all.into_iter().enumerate() {
+        results.push(match planned {
+            Ok(planned) => {
                 places.push(place);
-                good.push(asked);
+                good.push(planned);
                 NotifyResult::default()
             }
             Err(problem) => rejected_result(&problem),
@@ -144,7 +144,7 @@ async fn notify_many(shared: &AppState, subject: &str, body: &Bytes) -> Result<R
 
 fn prepare_all(
     shared: &AppState,
-    book: &RoutingTable,
+    routing_table: &RoutingTable,
     subject: &str,
     body: &[u8],
 ) -> Result<Vec<Result<NewNotification, Problem>>, Problem> {
@@ -153,7 +153,7 @@ fn prepare_all(
         return Err(error::too_many_notifications());
     }
     let items = items.iter().map(|item| item.get().as_bytes());
-    let each = items.map(|item| prepare(shared, book, subject, None, item));
+    let each = items.map(|item| prepare(shared, routing_table, subject, None, item));
     Ok(each.collect())
 }
 
@@ -166,7 +166,7 @@ fn rejected_result(problem: &Problem) -> NotifyResult {
 
 fn prepare(
     shared: &AppState,
-    book: &RoutingTable,
+    routing_table: &RoutingTable,
     subject: &str,
     header: Option<String>,
     body: &[u8],
@@ -175,7 +175,7 @@ fn prepare(
     let key = idempotency::take_key(subject, header, &mut request)?;
     let command = NotifyCommand::try_from(request)?;
     let now = shared.clock.now();
-    let mut branches = plan_deliveries(&command, book, &shared.default_recipient, now)?;
+    let mut branches = plan_deliveries(&command, routing_table, &shared.default_recipient, now)?;
     shared.rule_failures.record_results(&mut branches, now);
     let new = Notification::new(command, branches, &shared.clock);
     Ok(NewNotification {

@@ -85,12 +85,12 @@ pub(super) async fn key(
     ))]
 pub(super) async fn subscribe(
     State(shared): State<AppState>,
-    Json(asked): Json<SubscriptionRequest>,
+    Json(subscription): Json<SubscriptionRequest>,
 ) -> Result<(StatusCode, axum::Json<SubscriptionResponse>), Problem> {
     let SubscriptionRequest {
         endpoint: url,
         keys,
-    } = asked;
+    } = subscription;
     if url.len() > MAX_ENDPOINT_BYTES || url.contains('\0') || !is_http_url(&url) {
         return Err(error::url_invalid().field("endpoint"));
     }

@@ -58,10 +58,10 @@ fn upsert_response(kept: UpsertOutcome) -> Result<axum::Json<RecipientResponse>,
     ))]
 pub(super) async fn list(
     State(shared): State<AppState>,
-    Query(asked): Query<ListParams>,
+    Query(parameters): Query<ListParams>,
 ) -> Result<axum::Json<Page<RecipientResponse>>, Problem> {
-    let limit = asked.limit;
-    let rows = recipient::list(&shared.pool, asked.cursor, limit.with_lookahead()).await?;
+    let limit = parameters.limit;
+    let rows = recipient::list(&shared.pool, parameters.cursor, limit.with_lookahead()).await?;
     let page = Page::from_rows(rows, limit, |row| row.id, RecipientResponse::from);
     Ok(axum::Json(page))
 }

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::error;
 use super::state::AppState;
-use crate::domain::channel_address::Channel;
+use crate::domain::channel_address::DeliveryChannel;
 use crate::domain::delivery_plan::{DeliveryPlan, PlannedDelivery};
 use crate::domain::notification::Notification;
 use crate::domain::notify_command::NotifyCommand;
@@ -128,12 +128,12 @@ pub(super) async fn test(
     Json(trial): Json<RuleTestRequest>,
 ) -> Result<axum::Json<RuleTestResponse>, Problem> {
     let command = resolve_command(&shared, trial.notification, trial.notification_id).await?;
-    let book = shared.routing_cache.table().await?;
+    let routing_table = shared.routing_cache.table().await?;
     let now = trial.at.unwrap_or_else(|| shared.clock.now());
     let (clock, defaults) = (shared.clock.clone(), shared.default_recipient.clone());
     let decided = shared.rule_engine.run_trial(move |abandoned| {
-        let book = replace_rules(trial.rule, book, &clock)?;
-        let branches = plan_deliveries_unless(abandoned, &command, &book, &defaults, now)?;
+        let routing_table = replace_rules(trial.rule, routing_table, &clock)?;
+        let branches = plan_deliveries_unless(abandoned, &command, &routing_table, &defaults, now)?;
         Ok::<_, Problem>(Notification::new(command, branches, &clock))
     });
     build_response(&shared, decided.await??, now)
@@ -144,18 +144,18 @@ pub(super) async fn test(
 /// Replaces all rules by the given one.
 fn replace_rules(
     rule: Option<RuleSpec>,
-    book: Arc<RoutingTable>,
+    routing_table: Arc<RoutingTable>,
     clock: &Clock,
 ) -> Result<Arc<RoutingTable>, Problem> {
     let Some(spec) = rule else {
-        return Ok(book);
+        return Ok(routing_table);
     };
     let active = RuleSpec {
         active: true,
         ..spec
     };
     let rule = Rule::new(clock.new_id(), &active)?;
-    Ok(Arc::new(book.with_single_rule(rule)))
+    Ok(Arc::new(routing_table.with_single_rule(rule)))
 }
 
 async fn resolve_command(
@@ -242,7 +242,7 @@ impl From<&PlannedDelivery> for DeliveryPreview {
             step: draft.step,
             status: draft.status(),
             reason: draft.failure.clone().or_else(|| draft.reason.clone()),
-            sms: (channel == Channel::Sms).then(|| SmsPreview {
+            sms: (channel == DeliveryChannel::Sms).then(|| SmsPreview {
                 encoding: SmsEncoding::for_text(&draft.text).as_str(),
                 segments: count_segments(&draft.text),
             }),

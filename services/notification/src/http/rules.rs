@@ -58,10 +58,10 @@ impl From<rule::RuleRow> for RuleResponse {
     ))]
 pub(super) async fn list(
     State(shared): State<AppState>,
-    Query(asked): Query<ListParams>,
+    Query(parameters): Query<ListParams>,
 ) -> Result<axum::Json<Page<RuleResponse>>, Problem> {
-    let limit = asked.limit;
-    let rows = rule::list(&shared.pool, asked.cursor, limit.with_lookahead()).await?;
+    let limit = parameters.limit;
+    let rows = rule::list(&shared.pool, parameters.cursor, limit.with_lookahead()).await?;
     let unusable = shared.routing_cache.unusable_rules();
     let item = |row| rule_response(row, &unusable);
     Ok(axum::Json(Page::from_rows(rows, limit, |row| row.id, item)))

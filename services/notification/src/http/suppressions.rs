@@ -63,10 +63,10 @@ impl From<SuppressionRow> for SuppressionResponse {
     ))]
 pub(super) async fn list(
     State(shared): State<AppState>,
-    Query(asked): Query<ListParams>,
+    Query(parameters): Query<ListParams>,
 ) -> Result<axum::Json<Page<SuppressionResponse>>, Problem> {
-    let limit = asked.limit;
-    let rows = suppression::list(&shared.pool, asked.cursor, limit.with_lookahead()).await?;
+    let limit = parameters.limit;
+    let rows = suppression::list(&shared.pool, parameters.cursor, limit.with_lookahead()).await?;
     let page = Page::from_rows(rows, limit, |row| row.id, SuppressionResponse::from);
     Ok(axum::Json(page))
 }

@@ -97,10 +97,11 @@ fn seal_secret(shared: &AppState, id: Uuid, secret: &str) -> Result<String, Prob
     ))]
 pub(super) async fn list(
     State(shared): State<AppState>,
-    Query(asked): Query<ListParams>,
+    Query(parameters): Query<ListParams>,
 ) -> Result<axum::Json<Page<WebhookResponse>>, Problem> {
-    let limit = asked.limit;
-    let rows = endpoint::list_webhooks(&shared.pool, asked.cursor, limit.with_lookahead()).await?;
+    let limit = parameters.limit;
+    let rows =
+        endpoint::list_webhooks(&shared.pool, parameters.cursor, limit.with_lookahead()).await?;
     let item = |row| WebhookResponse::new(row, None);
     Ok(axum::Json(Page::from_rows(rows, limit, |row| row.id, item)))
 }

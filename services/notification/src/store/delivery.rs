@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::domain::channel_address::{Channel, ChannelAddress};
+use crate::domain::channel_address::{ChannelAddress, DeliveryChannel};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeliveryRow {
@@ -98,7 +98,7 @@ pub async fn requeue_dead(
 
 /// Counts pending deliveries, up to `most`.
 pub async fn queue_depth(pool: &PgPool, most: i64) -> Result<QueueDepth, StoreError> {
-    let channels = Channel::ALL.map(|channel| channel.as_str().to_owned());
+    let channels = DeliveryChannel::ALL.map(|channel| channel.as_str().to_owned());
     let depth = sqlx::query_as!(
         QueueDepth,
         r#"select (select count(*) from (

@@ -37,7 +37,7 @@ pub use self::outcome::{AttemptOutcome, record_outcomes, release};
 
 use super::delivery::parse_address;
 use crate::domain::attempt::{ClaimedDelivery, Endpoint};
-use crate::domain::channel_address::Channel;
+use crate::domain::channel_address::DeliveryChannel;
 
 /// A claimed delivery whose outcome is not recorded within this time is claimed again. Longer than
 /// the timeouts of a lookup and a send together.
@@ -55,7 +55,7 @@ pub fn key_lookup_pool(pool: &PgPool) -> PgPool {
 /// recorded with the outcome `unknown`.
 pub async fn claim(
     pool: &PgPool,
-    channel: Channel,
+    channel: DeliveryChannel,
     now: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<ClaimedDelivery>, StoreError> {

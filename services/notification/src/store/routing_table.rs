@@ -23,7 +23,7 @@ pub async fn version(pool: &PgPool) -> Result<i64, StoreError> {
 /// skipped.
 pub async fn load(pool: &PgPool) -> Result<(i64, RoutingTable), StoreError> {
     // The version is read first, so that a concurrent change is loaded again instead of missed.
-    let edition = version(pool).await?;
+    let number = version(pool).await?;
     let (rules, unfollowed) = load_rules(pool).await?;
     let rows = sqlx::query!(
         r#"select id, spec as "spec: Json<serde_json::Value>"
@@ -43,8 +43,8 @@ pub async fn load(pool: &PgPool) -> Result<(i64, RoutingTable), StoreError> {
         }
         known
     });
-    let book = RoutingTable::new(rules, recipients.collect());
-    Ok((edition, book.with_unusable_rules(unfollowed)))
+    let table = RoutingTable::new(rules, recipients.collect());
+    Ok((number, table.with_unusable_rules(unfollowed)))
 }
 
 /// The usable rules, and the reasons why the others are not applied.

@@ -21,7 +21,7 @@ use crate::domain::attempt::{
     ClaimedDelivery, CompletedAttempt, DeferredDelivery, NextState, SendOutcome, SendResult,
 };
 use crate::domain::backoff::JitterFn;
-use crate::domain::channel_address::Channel;
+use crate::domain::channel_address::DeliveryChannel;
 use crate::domain::token_bucket::{ChannelLimits, TokenBucket};
 use crate::store::queue::{self, AttemptOutcome};
 use crate::store::{endpoint, suppression};
@@ -33,7 +33,7 @@ const RECORD_BATCH_DELAY: Duration = Duration::from_millis(5);
 
 /// Sends the deliveries of a channel. Several dispatchers can run concurrently.
 pub struct Dispatcher {
-    pub channel: Channel,
+    pub channel: DeliveryChannel,
     pub sender: Arc<ChannelSender>,
     pub limits: ChannelLimits,
     pub pool: PgPool,
@@ -279,7 +279,7 @@ impl Dispatcher {
             if answer.outcome == SendOutcome::Gone {
                 let address = delivery.address.unmasked();
                 let ended = match self.channel {
-                    Channel::Webhook | Channel::Push => {
+                    DeliveryChannel::Webhook | DeliveryChannel::Push => {
                         endpoint::deactivate(&self.pool, address).await
                     }
                     _ => {

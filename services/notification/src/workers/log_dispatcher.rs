@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::queue_signal::QueueSignal;
 use crate::clients::log;
-use crate::domain::channel_address::Channel;
+use crate::domain::channel_address::DeliveryChannel;
 use crate::domain::log_delivery::LogDelivery;
 use crate::store::queue;
 
@@ -20,7 +20,7 @@ const LOG_BATCH_DELAY: Duration = Duration::from_millis(10);
 
 /// Prints the deliveries of a channel to the log. Several dispatchers can run concurrently.
 pub struct LogDispatcher {
-    pub channel: Channel,
+    pub channel: DeliveryChannel,
     pub pool: PgPool,
     pub clock: Clock,
     pub queue_signal: QueueSignal,

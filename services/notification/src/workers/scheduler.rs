@@ -95,7 +95,7 @@ mod tests {
     use chrono::TimeDelta;
 
     use super::*;
-    use crate::domain::channel_address::Channel;
+    use crate::domain::channel_address::DeliveryChannel;
 
     #[test]
     fn it_looks_again_when_the_next_one_is_due() {
@@ -105,7 +105,7 @@ mod tests {
             routing_version: 1,
             due_deliveries: deliveries
                 .iter()
-                .map(|ms| (Channel::Sms, at(*ms)))
+                .map(|ms| (DeliveryChannel::Sms, at(*ms)))
                 .collect(),
             due_digest: digest.map(at),
         };

@@ -5,7 +5,7 @@ use common::jwt::Scope;
 use notification::domain::attempt::{
     CompletedAttempt, NextState, SendOutcome, SendResult, UnknownOutcomePolicy,
 };
-use notification::domain::channel_address::Channel;
+use notification::domain::channel_address::DeliveryChannel;
 use notification::store::queue::{AttemptOutcome, claim, record_outcomes};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -248,7 +248,7 @@ async fn an_attempt_that_ends_after_the_erasure_leaves_no_text(pool: PgPool) {
     let insert = sqlx::query(insert).bind(initial_time()).bind(VISITOR);
     insert.execute(&pool).await.unwrap();
     let later = initial_time() + TimeDelta::hours(1);
-    let mut claimed = claim(&pool, Channel::Ntfy, later, 1).await.unwrap();
+    let mut claimed = claim(&pool, DeliveryChannel::Ntfy, later, 1).await.unwrap();
     assert_eq!(erase_visitor(&service, VISITOR).await["canceled"], 1);
     let settled = AttemptOutcome {
         attempt: CompletedAttempt {

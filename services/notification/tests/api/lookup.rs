@@ -5,7 +5,7 @@ use common::notification::NotifyRequest;
 use notification::domain::attempt::{
     CompletedAttempt, NextState, SendOutcome, SendResult, UnknownOutcomePolicy,
 };
-use notification::domain::channel_address::Channel;
+use notification::domain::channel_address::DeliveryChannel;
 use notification::domain::notification::Notification;
 use notification::domain::notify_command::NotifyCommand;
 use notification::domain::planner::plan_deliveries;
@@ -139,7 +139,7 @@ async fn an_outcome_that_comes_after_the_lease_does_not_undo_the_next_claim(pool
     };
     accept(&pool, &mut [asked], &clock()).await.unwrap();
 
-    let claim = async |at| queue::claim(&pool, Channel::Sms, at, 9).await;
+    let claim = async |at| queue::claim(&pool, DeliveryChannel::Sms, at, 9).await;
     let slow = claim(now).await.unwrap().remove(0);
     assert_eq!(claim(now).await.unwrap(), []);
     let later = now + queue::LEASE_DURATION;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 /// The event that reports that new sites are refused.
-const SITE_LIMIT_REACHED: &str = "sites.limit_reached";
+const SITE_LIMIT_EVENT: &str = "sites.limit_reached";
 
 #[derive(Clone, Debug)]
 pub struct NotificationClient(ServiceClient);
@@ -52,10 +52,10 @@ impl NotificationClient {
              refused. Add a site with POST /sites, or raise MAX_NEW_SITES_PER_DAY."
         );
         let request = NotifyRequest {
-            event: SITE_LIMIT_REACHED.into(),
+            event: SITE_LIMIT_EVENT.into(),
             title: Some("New sites are refused".into()),
             message: Some(message),
-            idempotency_key: Some(format!("{SITE_LIMIT_REACHED}:{day}")),
+            idempotency_key: Some(format!("{SITE_LIMIT_EVENT}:{day}")),
             ..NotifyRequest::default()
         };
         Ok(self.notify(&[request]).await?.pop().and_then(Result::err))

@@ -6,7 +6,7 @@ mod host;
 mod known_sources;
 mod query_parameters;
 
-pub use channel::Channel;
+pub use channel::AcquisitionChannel;
 pub use click_id::AdNetwork;
 pub use query_parameters::QueryParameterAllowlist;
 
@@ -25,7 +25,7 @@ pub struct TrafficSource {
     /// `utm_medium` in lower case, else `cpc`, `display`, `email`, `organic`, `social`,
     /// `ai-assistant`, `referral` or `(none)`.
     pub medium: String,
-    pub channel: Channel,
+    pub channel: AcquisitionChannel,
     /// The campaign parameters in their original case.
     pub utm: UtmParameters,
 }

@@ -27,7 +27,7 @@ const MAX_VISITS_PER_REQUEST: usize = 1_000;
 
 /// Result of recording one visit.
 #[derive(Debug, Default, Serialize, ToSchema)]
-pub(super) struct VisitResponse {
+pub(super) struct SubmissionResponse {
     /// Id of the visit.
     id: Option<Uuid>,
     status: VisitStatus,
@@ -62,7 +62,7 @@ fn serialize_location<S: Serializer>(
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(super) struct VisitResult {
     #[serde(flatten)]
-    response: VisitResponse,
+    response: SubmissionResponse,
     /// Why the visit was rejected; the other fields are `null` then. `null` if the visit was not
     /// rejected.
     error: Option<ItemError>,
@@ -98,7 +98,7 @@ pub(super) struct VisitBatchResponse {
 /// committed. Visits with an `id` can be retried safely after any error.
 #[utoipa::path(post, path = "/visits", tag = "visits", request_body = SubmittedVisit,
     responses(
-        (status = 201, body = VisitResponse,
+        (status = 201, body = SubmissionResponse,
             description = "The visit was recorded or ignored, or is a duplicate"),
         (status = 200, body = VisitBatchResponse,
             description = "Results of a list. An invalid visit does not affect the others"),
@@ -128,7 +128,7 @@ pub(super) async fn submit(
     if state.ignore_rules.count_if_ignored(&visit) {
         return json_with_capacity(
             StatusCode::CREATED,
-            &VisitResponse::ignored(visit.id),
+            &SubmissionResponse::ignored(visit.id),
             RESPONSE_BYTES_PER_VISIT,
         );
     }
@@ -137,7 +137,9 @@ pub(super) async fn submit(
         .ingest(vec![visit], scope.new_site_policy(), context.now);
     let received = received.await.map_err(|e| error::from_record(&e))?;
     let answer = received.into_iter().next().transpose();
-    let answer = answer.map_err(refusal_problem)?.map(VisitResponse::from);
+    let answer = answer
+        .map_err(refusal_problem)?
+        .map(SubmissionResponse::from);
     json_with_capacity(StatusCode::CREATED, &answer, RESPONSE_BYTES_PER_VISIT)
 }
 
@@ -161,7 +163,7 @@ impl SubmitContext<'_> {
             let visit = parse_object(item.get().as_bytes()).and_then(|visit| self.accept(visit));
             match visit {
                 Ok(visit) if self.state.ignore_rules.count_if_ignored(&visit) => {
-                    results[place].response = VisitResponse::ignored(visit.id);
+                    results[place].response = SubmissionResponse::ignored(visit.id);
                 }
                 Ok(visit) => {
                     places.push(place);
@@ -175,7 +177,7 @@ impl SubmitContext<'_> {
         let received = received.map_err(|e| error::from_record(&e))?;
         for (place, one) in places.into_iter().zip(received) {
             match one {
-                Ok(one) => results[place].response = VisitResponse::from(one),
+                Ok(one) => results[place].response = SubmissionResponse::from(one),
                 Err(refusal) => {
                     results[place].error = Some(error::item_error(&refusal_problem(refusal)));
                 }
@@ -197,7 +199,7 @@ fn refusal_problem(refusal: AdmissionError) -> Problem {
     error::from_admission(refusal, "VISIT_ID_TAKEN")
 }
 
-impl VisitResponse {
+impl SubmissionResponse {
     fn ignored(id: Uuid) -> Self {
         Self {
             id: Some(id),
@@ -207,7 +209,7 @@ impl VisitResponse {
     }
 }
 
-impl From<IngestedVisit> for VisitResponse {
+impl From<IngestedVisit> for SubmissionResponse {
     fn from(received: IngestedVisit) -> Self {
         let recorded = received.recorded;
         Self {

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::verdict_update::{VerdictChange, restore_verdict};
-use crate::store::Verdicts;
+use crate::store::VerdictStore;
 
 /// Only the last visits of a longer session are checked.
 const MAX_CHECKED_VISITS: i64 = 2_000;
@@ -26,7 +26,7 @@ struct SessionVisitRow {
     visitor_id: String,
 }
 
-impl Verdicts {
+impl VerdictStore {
     /// Evaluates the visits of a session together, plus a rule that is known to match. If a rule
     /// matches, all visits of the session become a bot's. Returns the matching rules.
     pub async fn check_session(

@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::verdict_update::SessionAnnouncement;
 use crate::domain::session::NotifyPolicy;
-use crate::store::Verdicts;
+use crate::store::VerdictStore;
 
-impl Verdicts {
+impl VerdictStore {
     /// Adds the rule `BrowserConfirmed` to a visit that has bot reasons, which reduces its score.
     /// Adds the session to the outbox if it is a person's, recent enough and not announced yet.
     pub async fn confirm_browser(

@@ -1,13 +1,14 @@
-//! The store: handles to its subjects over one pool of connections.
+//! The store: one part for each subject, over one pool of connections.
 
 use sqlx::PgPool;
 use tokio::sync::Notify;
 
-use super::rollup::Rollups;
+use super::rollup::RollupStore;
 use super::shared_caches::SharedCaches;
 use super::{
-    Erasures, Events, Goals, Imports, LiveFeed, Outbox, Partitions, PendingLocations, Retention,
-    Salts, Segments, Sessions, Sites, Verdicts, VisitWriter, Visitors, Visits,
+    ErasureStore, EventStore, GoalStore, ImportStore, LiveFeed, OutboxStore, PartitionStore,
+    PendingLocationStore, RetentionStore, SaltStore, SegmentStore, SessionStore, SiteStore,
+    VerdictStore, VisitStore, VisitWriter, VisitorStore,
 };
 use crate::domain::enriched_visit::{EnrichedVisit, LocationStatus};
 
@@ -15,24 +16,24 @@ const BACKGROUND_CONNECTIONS: u32 = 5;
 
 #[derive(Clone, Debug)]
 pub struct Store {
-    pub rollups: Rollups,
-    pub sites: Sites,
-    pub visits: Visits,
-    pub sessions: Sessions,
-    pub visitors: Visitors,
-    pub events: Events,
-    pub goals: Goals,
-    pub segments: Segments,
-    pub verdicts: Verdicts,
+    pub rollups: RollupStore,
+    pub sites: SiteStore,
+    pub visits: VisitStore,
+    pub sessions: SessionStore,
+    pub visitors: VisitorStore,
+    pub events: EventStore,
+    pub goals: GoalStore,
+    pub segments: SegmentStore,
+    pub verdicts: VerdictStore,
     pub writer: VisitWriter,
-    pub pending_locations: PendingLocations,
-    pub outbox: Outbox,
+    pub pending_locations: PendingLocationStore,
+    pub outbox: OutboxStore,
     pub live: LiveFeed,
-    pub imports: Imports,
-    pub erasures: Erasures,
-    pub retention: Retention,
-    pub partitions: Partitions,
-    pub salts: Salts,
+    pub imports: ImportStore,
+    pub erasures: ErasureStore,
+    pub retention: RetentionStore,
+    pub partitions: PartitionStore,
+    pub salts: SaltStore,
     pool: PgPool,
     caches: SharedCaches,
 }
@@ -54,48 +55,48 @@ impl Store {
     }
 
     fn over(pool: PgPool, caches: SharedCaches) -> Self {
-        let rollups = Rollups {
+        let rollups = RollupStore {
             pool: pool.clone(),
             text_ids: caches.text_ids.clone(),
         };
-        let sites = Sites {
+        let sites = SiteStore {
             pool: pool.clone(),
             site_ids: caches.site_ids.clone(),
             rollups: rollups.clone(),
         };
-        let visits = Visits { pool: pool.clone() };
-        let events = Events {
+        let visits = VisitStore { pool: pool.clone() };
+        let events = EventStore {
             pool: pool.clone(),
             sites: sites.clone(),
         };
         Self {
-            sessions: Sessions {
+            sessions: SessionStore {
                 pool: pool.clone(),
                 visits: visits.clone(),
             },
-            visitors: Visitors { pool: pool.clone() },
-            goals: Goals { pool: pool.clone() },
-            segments: Segments { pool: pool.clone() },
-            verdicts: Verdicts {
+            visitors: VisitorStore { pool: pool.clone() },
+            goals: GoalStore { pool: pool.clone() },
+            segments: SegmentStore { pool: pool.clone() },
+            verdicts: VerdictStore {
                 pool: pool.clone(),
                 writer_lease: caches.writer_lease.clone(),
-                dimensions: caches.dimensions.clone(),
+                dictionaries: caches.dictionaries.clone(),
                 dirty_days: caches.dirty_days.clone(),
                 wakeups: caches.wakeups.clone(),
             },
             writer: VisitWriter {
                 writer_lease: caches.writer_lease.clone(),
-                dimensions: caches.dimensions.clone(),
+                dictionaries: caches.dictionaries.clone(),
                 dirty_days: caches.dirty_days.clone(),
                 sites: sites.clone(),
             },
-            pending_locations: PendingLocations {
+            pending_locations: PendingLocationStore {
                 pool: pool.clone(),
-                dimensions: caches.dimensions.clone(),
+                dictionaries: caches.dictionaries.clone(),
                 dirty_days: caches.dirty_days.clone(),
                 wakeups: caches.wakeups.clone(),
             },
-            outbox: Outbox {
+            outbox: OutboxStore {
                 pool: pool.clone(),
                 visits: visits.clone(),
                 sites: sites.clone(),
@@ -104,27 +105,27 @@ impl Store {
                 pool: pool.clone(),
                 visits: visits.clone(),
             },
-            imports: Imports {
+            imports: ImportStore {
                 pool: pool.clone(),
                 dirty_days: caches.dirty_days.clone(),
             },
-            erasures: Erasures {
+            erasures: ErasureStore {
                 pool: pool.clone(),
                 dirty_days: caches.dirty_days.clone(),
                 wakeups: caches.wakeups.clone(),
-                dimensions: caches.dimensions.clone(),
+                dictionaries: caches.dictionaries.clone(),
                 text_ids: caches.text_ids.clone(),
             },
-            retention: Retention {
+            retention: RetentionStore {
                 pool: pool.clone(),
                 dirty_days: caches.dirty_days.clone(),
                 events: events.clone(),
             },
-            partitions: Partitions {
+            partitions: PartitionStore {
                 pool: pool.clone(),
                 partitions: caches.partitions.clone(),
             },
-            salts: Salts {
+            salts: SaltStore {
                 pool: pool.clone(),
                 salts: caches.salts.clone(),
             },

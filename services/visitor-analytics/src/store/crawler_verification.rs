@@ -5,9 +5,9 @@ use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::store::Verdicts;
+use crate::store::VerdictStore;
 
-impl Verdicts {
+impl VerdictStore {
     /// Adds the result of the crawler verification to a visit's verdict, unless it has one.
     pub async fn add_crawler_verification(
         &self,

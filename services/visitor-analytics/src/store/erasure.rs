@@ -4,13 +4,13 @@
 mod call;
 mod dimension_values;
 mod erased_value;
-mod handle;
+mod erasure_store;
 mod person;
 mod rollup_texts;
 mod rows;
 mod sweep;
 
-pub use handle::Erasures;
+pub use erasure_store::ErasureStore;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::database::StoreError;
@@ -58,7 +58,7 @@ impl ErasureCounts {
     }
 }
 
-impl Erasures {
+impl ErasureStore {
     /// Deletes all data about a person, on one site or on all, and queues the erasure for
     /// notification. Returns `None` if nothing is stored here. Locks the visitors, so that none of
     /// their visits is recorded meanwhile.

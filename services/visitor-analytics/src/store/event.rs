@@ -5,7 +5,7 @@ mod step_event;
 use std::collections::{HashMap, HashSet};
 
 use chassis::database::StoreError;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use sqlx::PgPool;
 use sqlx::types::Json;
@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use super::RecordOutcome;
 use super::visit::{BotFilter, VisitKey};
-use crate::store::Sites;
+use crate::domain::session::SESSION_TIMEOUT;
+use crate::store::SiteStore;
 
 #[derive(Clone, Debug)]
 pub struct Event {
@@ -67,12 +68,12 @@ fn metadata_columns(metadata: &[(Value, Value)]) -> (Vec<Json<&Value>>, Vec<Json
 
 /// Events of visitors.
 #[derive(Clone, Debug)]
-pub struct Events {
+pub struct EventStore {
     pub(super) pool: PgPool,
-    pub(super) sites: Sites,
+    pub(super) sites: SiteStore,
 }
 
-impl Events {
+impl EventStore {
     /// Records events in one statement. Returns an outcome for each event. Of equal events, the
     /// first is recorded.
     pub async fn record(
@@ -177,12 +178,12 @@ impl Events {
                          select from visitor_analytics.session s
                          where s.visitor_id = e.visitor_id and s.site_id = e.site_id and s.is_bot
                            and s.started_at <= e.timestamp
-                           and s.last_seen_at > e.timestamp - interval '30 minutes'))
+                           and s.last_seen_at > e.timestamp - $13::interval))
                      and ($12::bool is distinct from true or exists (
                          select from visitor_analytics.session s
                          where s.visitor_id = e.visitor_id and s.site_id = e.site_id and s.is_bot
                            and s.started_at <= e.timestamp
-                           and s.last_seen_at > e.timestamp - interval '30 minutes'))
+                           and s.last_seen_at > e.timestamp - $13::interval))
                      and ($9::timestamptz is null or (e.timestamp, e.id) < ($9, $10::uuid))
                    order by e.timestamp desc, e.id desc limit $11) e
                where $1::text is null or of.domain = $1
@@ -199,6 +200,7 @@ impl Events {
             after_id,
             query.limit + 1,
             query.bots.required_is_bot(),
+            SESSION_TIMEOUT as TimeDelta,
         );
         let rows = rows.fetch_all(&self.pool).await?.into_iter();
         let events = rows.map(|row| Event {
@@ -240,12 +242,12 @@ impl Events {
                      select from visitor_analytics.session s
                      where s.visitor_id = e.visitor_id and s.site_id = e.site_id and s.is_bot
                        and s.started_at <= e.timestamp
-                       and s.last_seen_at > e.timestamp - interval '30 minutes'))
+                       and s.last_seen_at > e.timestamp - $11::interval))
                  and ($10::bool is distinct from true or exists (
                      select from visitor_analytics.session s
                      where s.visitor_id = e.visitor_id and s.site_id = e.site_id and s.is_bot
                        and s.started_at <= e.timestamp
-                       and s.last_seen_at > e.timestamp - interval '30 minutes'))
+                       and s.last_seen_at > e.timestamp - $11::interval))
                group by e.event_type order by count(*) desc, e.event_type limit $9"#,
             query.site.as_deref(),
             query.from,
@@ -257,6 +259,7 @@ impl Events {
             &others as _,
             query.limit,
             query.bots.required_is_bot(),
+            SESSION_TIMEOUT as TimeDelta,
         );
         Ok(rows.fetch_all(&self.pool).await?)
     }

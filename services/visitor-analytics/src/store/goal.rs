@@ -34,11 +34,11 @@ pub struct Goal {
 
 /// Goals of sites.
 #[derive(Clone, Debug)]
-pub struct Goals {
+pub struct GoalStore {
     pub(super) pool: PgPool,
 }
 
-impl Goals {
+impl GoalStore {
     /// The goals of a site or of all sites, by site and name.
     pub async fn list(&self, site: Option<&str>) -> Result<Vec<Goal>, StoreError> {
         let goals = sqlx::query_as!(

@@ -142,12 +142,12 @@ impl From<ImportRow> for Import {
 
 /// Imports, and the visits that they added.
 #[derive(Clone, Debug)]
-pub struct Imports {
+pub struct ImportStore {
     pub(super) pool: PgPool,
     pub(super) dirty_days: DirtyDays,
 }
 
-impl Imports {
+impl ImportStore {
     /// Begins an import as `runner`, or resumes it. An import of another site or format with this
     /// id is not changed.
     pub async fn begin(

@@ -10,7 +10,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::visit::VisitKey;
-use crate::store::Visits;
+use crate::store::VisitStore;
 
 /// Every listener holds this lock, shared, as long as its connection lives.
 const LISTENER_LOCK: (i32, i32) = (0x7e7c, 0);
@@ -73,7 +73,7 @@ fn parse_erased(payload: &str) -> Option<VisitNotice> {
 #[derive(Clone, Debug)]
 pub struct LiveFeed {
     pub(super) pool: PgPool,
-    pub(super) visits: Visits,
+    pub(super) visits: VisitStore,
 }
 
 impl LiveFeed {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::visit::VisitKey;
 use crate::domain::session::IncomingVisit;
-use crate::store::{Sites, Visits};
+use crate::store::{SiteStore, VisitStore};
 
 /// A claimed entry must be processed within this time; then another process may claim it.
 const ANNOUNCEMENT_LEASE: TimeDelta = TimeDelta::seconds(30);
@@ -119,13 +119,13 @@ impl OutboxColumns {
 
 /// Announcements that wait for notification.
 #[derive(Clone, Debug)]
-pub struct Outbox {
+pub struct OutboxStore {
     pub(super) pool: PgPool,
-    pub(super) visits: Visits,
-    pub(super) sites: Sites,
+    pub(super) visits: VisitStore,
+    pub(super) sites: SiteStore,
 }
 
-impl Outbox {
+impl OutboxStore {
     /// Claims entries that are due. No other process claims them until the lease expires.
     pub async fn claim(
         &self,

@@ -21,12 +21,12 @@ const PARTITIONED_TABLES: [(&str, &str); 2] =
 
 /// Partitions of visits and sessions.
 #[derive(Clone, Debug)]
-pub struct Partitions {
+pub struct PartitionStore {
     pub(super) pool: PgPool,
     pub(super) partitions: PartitionCache,
 }
 
-impl Partitions {
+impl PartitionStore {
     /// Creates missing partitions for visits at these times. Cheap if they exist.
     pub async fn ensure(
         &self,

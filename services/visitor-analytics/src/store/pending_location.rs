@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::rollup::TouchedPeriod;
 use crate::domain::enriched_visit::{EnrichedVisit, LocationStatus};
-use crate::store::dimension::DimensionCache;
+use crate::store::dictionary::DictionaryCache;
 use crate::store::rollup::DirtyDays;
 use crate::store::shared_caches::WorkerWakeups;
 
@@ -100,14 +100,14 @@ async fn touched_periods(
 
 /// Locations that geo could not answer in time.
 #[derive(Clone, Debug)]
-pub struct PendingLocations {
+pub struct PendingLocationStore {
     pub(super) pool: PgPool,
-    pub(super) dimensions: DimensionCache,
+    pub(super) dictionaries: DictionaryCache,
     pub(super) dirty_days: DirtyDays,
     pub(super) wakeups: Arc<WorkerWakeups>,
 }
 
-impl PendingLocations {
+impl PendingLocationStore {
     /// The visits that have waited longest for their location.
     pub async fn list(&self, limit: usize) -> Result<Vec<PendingLocation>, StoreError> {
         let rows = sqlx::query!(
@@ -144,7 +144,7 @@ impl PendingLocations {
         let locations: Vec<_> = found.iter().map(|(_, place)| place.as_deref()).collect();
         let mut transaction = self.pool.begin().await?;
         let located = self
-            .dimensions
+            .dictionaries
             .location_ids(&mut transaction, &locations)
             .await?;
         let visits = sqlx::query_as!(

@@ -4,7 +4,7 @@ use chassis::database::StoreError;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::store::Visitors;
+use crate::store::VisitorStore;
 
 #[derive(Clone, Debug)]
 pub struct VisitorSession {
@@ -29,7 +29,7 @@ pub struct AnnouncedSession {
 /// The last row of the previous page.
 type PageCursor = Option<(DateTime<Utc>, Uuid)>;
 
-impl Visitors {
+impl VisitorStore {
     /// Lists sessions of a visitor. Returns one more than the limit if there are more.
     pub async fn sessions(
         &self,

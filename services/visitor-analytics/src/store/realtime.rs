@@ -7,7 +7,7 @@ use sqlx::{Postgres, QueryBuilder};
 use super::filter_sql;
 use super::site::ReportSite;
 use crate::domain::visit_filter::VisitFilter;
-use crate::store::Visits;
+use crate::store::VisitStore;
 
 /// Visitors with a visit in this window are active.
 const ACTIVE_WINDOW: TimeDelta = TimeDelta::minutes(5);
@@ -68,7 +68,7 @@ const TOP_VALUES_SQL: &str = "),
     union all
     select kind, null, value, visitors, visits, place from ranked where place <= ";
 
-impl Visits {
+impl VisitStore {
     /// Reports the last half hour of a site. The filter applies to each visit on its own.
     pub async fn realtime(
         &self,

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::verdict_update::VerdictChange;
-use crate::store::Verdicts;
+use crate::store::VerdictStore;
 
 /// The last reclassified visit, in the order of the visits' key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub struct ReclassifiedVisit {
     pub differs: bool,
 }
 
-impl Verdicts {
+impl VerdictStore {
     /// The progress of the current ruleset; `None` before it begins.
     pub async fn reclassify_progress(&self) -> Result<Option<ReclassifyProgress>, StoreError> {
         let row = sqlx::query!(

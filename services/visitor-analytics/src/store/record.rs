@@ -22,14 +22,14 @@ pub(super) use self::session_plan::VisitorSessionPlan;
 use self::session_plan::{plan_sessions, sessions_by_visit, touched_periods};
 use self::writer_lease::WriterConnection;
 pub(super) use self::writer_lease::WriterLease;
-use super::dimension::{DimensionCache, VisitDimensionIds};
+use super::dictionary::{DictionaryCache, VisitDimensionIds};
 use super::rollup::MarkedDays;
 use super::session::{SessionsByVisitor, VisitorKey};
 use super::visit::{self, ExistingVisit, VisitKey};
 use super::{duplicate_visit, session};
 use crate::domain::enriched_visit::{EnrichedVisit, LocationStatus};
 use crate::domain::session::{NotifyPolicy, NotifyTrigger};
-use crate::store::Sites;
+use crate::store::SiteStore;
 use crate::store::rollup::DirtyDays;
 
 /// A batch is retried if it contains a visit that is stored already and was not looked up at first.
@@ -71,9 +71,9 @@ pub enum RecordOutcome {
 #[derive(Clone, Debug)]
 pub struct VisitWriter {
     pub(super) writer_lease: Arc<Mutex<WriterLease>>,
-    pub(super) dimensions: DimensionCache,
+    pub(super) dictionaries: DictionaryCache,
     pub(super) dirty_days: DirtyDays,
-    pub(super) sites: Sites,
+    pub(super) sites: SiteStore,
 }
 
 impl VisitWriter {
@@ -228,7 +228,7 @@ impl<'a> RecordAttempt<'a> {
         let visits: Vec<_> = new.iter().map(|&index| &self.batch[index]).collect();
         Ok(BatchDraft {
             sessions: sessions_by_visit(&plans),
-            dimension_ids: self.writer.dimensions.look_up(&visits),
+            dimension_ids: self.writer.dictionaries.look_up(&visits),
             duplicates: self.duplicates(&new, &existing),
             existing,
             new,
@@ -258,7 +258,8 @@ impl<'a> RecordAttempt<'a> {
         connection: &mut PgConnection,
         draft: &mut BatchDraft<'_>,
     ) -> Result<Option<MarkedDays>, StoreError> {
-        DimensionCache::insert_missing(connection, &mut draft.dimension_ids, &draft.visits).await?;
+        DictionaryCache::insert_missing(connection, &mut draft.dimension_ids, &draft.visits)
+            .await?;
         let insert_batch = InsertBatch {
             sites: draft.new.iter().map(|&index| self.keys[index].0).collect(),
             sessions: (draft.visits.iter())
@@ -278,7 +279,7 @@ impl<'a> RecordAttempt<'a> {
     }
 
     fn finish_commit(&self, draft: &BatchDraft, marked: MarkedDays) -> Vec<RecordedVisit> {
-        self.writer.dimensions.remember(&draft.dimension_ids);
+        self.writer.dictionaries.remember(&draft.dimension_ids);
         self.writer.dirty_days.remember(marked);
         self.recorded_visits(&draft.existing, &draft.new, &draft.sessions)
     }

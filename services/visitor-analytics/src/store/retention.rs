@@ -12,7 +12,7 @@ use super::partition::{self, FIRST_MONTHLY_PARTITION};
 use super::record::locks;
 use super::rollup::{self, TouchedPeriod};
 use super::session::VisitorKey;
-use crate::store::Events;
+use crate::store::EventStore;
 use crate::store::rollup::DirtyDays;
 
 pub use site::ExpiringSite;
@@ -63,13 +63,13 @@ pub struct ExpiredData {
 
 /// Deletion of what is older than the retention.
 #[derive(Clone, Debug)]
-pub struct Retention {
+pub struct RetentionStore {
     pub(super) pool: PgPool,
     pub(super) dirty_days: DirtyDays,
-    pub(super) events: Events,
+    pub(super) events: EventStore,
 }
 
-impl Retention {
+impl RetentionStore {
     /// Lists the partitions, the oldest first. Counts the rows if there is no estimate yet.
     pub async fn partitions(&self) -> Result<Vec<PartitionInfo>, StoreError> {
         let found = sqlx::query!(

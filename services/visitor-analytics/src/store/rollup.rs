@@ -10,11 +10,11 @@ mod day_rollup;
 mod dictionary;
 mod dirty_day;
 mod fold;
-mod handle;
 mod month;
 mod paths;
 mod quarter_hour;
 mod report_rows;
+mod rollup_store;
 mod schedule;
 mod time_zone;
 mod time_zone_change;
@@ -33,10 +33,10 @@ pub use day_rollup::{ClaimedDay, DayRollup, RollupRow};
 pub use dictionary::ValueDictionary;
 pub(super) use dirty_day::{DirtyDays, MarkedDays, TouchedPeriod};
 pub use fold::visitor_hash;
-pub use handle::Rollups;
 pub use paths::EncodedPaths;
 pub(crate) use paths::encode_day as encode_day_paths;
 pub use quarter_hour::QuarterHourDay;
+pub use rollup_store::RollupStore;
 pub use schedule::OPEN_DAY_GRACE;
 use schedule::ROLLUP_LEASE;
 pub(super) use time_zone::parse_time_zone;
@@ -46,7 +46,7 @@ pub use write::EncodedMetrics;
 pub(super) use write::VALUES_LOCK;
 pub(crate) use write::encode_metrics;
 
-impl Rollups {
+impl RollupStore {
     /// Claims at most `limit` days that are due. No other process claims them until the lease
     /// expires.
     pub async fn claim_days(

@@ -15,12 +15,12 @@ use crate::domain::visitor_id::{SALT_BYTES, Salt, SaltPeriod};
 
 /// Salts of visitor ids.
 #[derive(Clone, Debug)]
-pub struct Salts {
+pub struct SaltStore {
     pub(super) pool: PgPool,
     pub(super) salts: SaltCache,
 }
 
-impl Salts {
+impl SaltStore {
     /// The salts of periods, the same on every replica. Creates missing salts.
     pub async fn get_or_create(
         &self,

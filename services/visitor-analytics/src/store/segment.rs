@@ -33,11 +33,11 @@ pub enum UpsertOutcome<T> {
 
 /// Saved segments.
 #[derive(Clone, Debug)]
-pub struct Segments {
+pub struct SegmentStore {
     pub(super) pool: PgPool,
 }
 
-impl Segments {
+impl SegmentStore {
     /// All segments, sorted by name.
     pub async fn list(&self) -> Result<Vec<Segment>, StoreError> {
         let segments = sqlx::query_as!(

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-pub use read::{PathStep, SessionDetails, Sessions};
+pub use read::{PathStep, SessionDetails, SessionStore};
 pub(super) use visitor_key::{SessionsByVisitor, VisitorKey};
 
 use super::record::VisitorSessionPlan;

@@ -1,4 +1,4 @@
-//! Caches and wake-ups that the handles of the store share.
+//! Caches and wake-ups that the parts of the store share.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use tokio::sync::{Mutex, Notify};
 
 use super::cache_age::TextIdCache;
-use super::dimension::DimensionCache;
+use super::dictionary::DictionaryCache;
 use super::partition::PartitionCache;
 use super::record::WriterLease;
 use super::rollup::DirtyDays;
@@ -16,13 +16,13 @@ use super::site::SiteIdCache;
 /// Cached texts have at most 4 KB each, typically 100 bytes.
 const MAX_CACHED_VALUE_IDS: usize = 20_000;
 
-/// What the handles share with each other, and with the store for background work.
+/// What the parts of the store share with each other, and with the store for background work.
 #[derive(Clone, Debug)]
 pub(super) struct SharedCaches {
     /// All visits are recorded over one connection, so that the caches of its PostgreSQL backend
     /// stay warm. A pool would take its connections in turn.
     pub(super) writer_lease: Arc<Mutex<WriterLease>>,
-    pub(super) dimensions: DimensionCache,
+    pub(super) dictionaries: DictionaryCache,
     pub(super) dirty_days: DirtyDays,
     pub(super) site_ids: SiteIdCache,
     pub(super) salts: SaltCache,
@@ -46,7 +46,7 @@ impl SharedCaches {
         let writer = WriterLease::new(chassis::database::key_lookup_options(pool));
         Self {
             writer_lease: Arc::new(Mutex::new(writer)),
-            dimensions: DimensionCache::new(),
+            dictionaries: DictionaryCache::new(),
             dirty_days: DirtyDays::default(),
             site_ids: SiteIdCache::new(),
             salts: SaltCache::default(),

@@ -16,17 +16,17 @@ pub use new_site_limit::NewSiteCount;
 pub use report_site::ReportSite;
 pub use settings::{Site, SiteUpdateOutcome};
 
-use crate::store::Rollups;
+use crate::store::RollupStore;
 
 /// Sites and their settings.
 #[derive(Clone, Debug)]
-pub struct Sites {
+pub struct SiteStore {
     pub(super) pool: PgPool,
     pub(super) site_ids: SiteIdCache,
-    pub(super) rollups: Rollups,
+    pub(super) rollups: RollupStore,
 }
 
-impl Sites {
+impl SiteStore {
     /// Whether this domain is cached as a site's; does not query the database.
     #[must_use]
     pub fn is_cached(&self, domain: &str) -> bool {

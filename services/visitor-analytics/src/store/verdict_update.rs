@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::record::locks;
 use super::rollup::TouchedPeriod;
 use super::session::VisitorKey;
-use crate::store::dimension::DimensionCache;
+use crate::store::dictionary::DictionaryCache;
 use crate::store::record::WriterLease;
 use crate::store::rollup::DirtyDays;
 use crate::store::shared_caches::WorkerWakeups;
@@ -82,15 +82,15 @@ pub(super) fn restore_verdict(
 
 /// Verdicts of stored visits and sessions.
 #[derive(Clone, Debug)]
-pub struct Verdicts {
+pub struct VerdictStore {
     pub(super) pool: PgPool,
     pub(super) writer_lease: Arc<Mutex<WriterLease>>,
-    pub(super) dimensions: DimensionCache,
+    pub(super) dictionaries: DictionaryCache,
     pub(super) dirty_days: DirtyDays,
     pub(super) wakeups: Arc<WorkerWakeups>,
 }
 
-impl Verdicts {
+impl VerdictStore {
     /// Changes the verdicts of visits and everything that depends on them in one transaction.
     /// Returns the number of changed visits.
     pub(super) async fn update(
@@ -144,7 +144,7 @@ impl Verdicts {
     ) -> Result<u64, StoreError> {
         let verdicts: Vec<_> = changes.iter().map(|change| Some(&change.verdict)).collect();
         let verdict_ids = self
-            .dimensions
+            .dictionaries
             .verdict_ids(&mut transaction, &verdicts)
             .await?;
         let ids: Vec<Uuid> = changes.iter().map(|change| change.id).collect();
@@ -209,7 +209,7 @@ impl Verdicts {
         if announcement.is_some() {
             self.wakeups.outbox.notify_one();
         }
-        self.dimensions.remember_verdicts(&verdict_ids);
+        self.dictionaries.remember_verdicts(&verdict_ids);
         self.dirty_days.remember(marked);
         Ok(updated)
     }

@@ -119,11 +119,11 @@ pub struct VisitList {
 
 /// Stored visits.
 #[derive(Clone, Debug)]
-pub struct Visits {
+pub struct VisitStore {
     pub(super) pool: PgPool,
 }
 
-impl Visits {
+impl VisitStore {
     /// Finds a visit by id on one of these sites (`None`: on any). Searches around the time in the
     /// id first, where most visits are. If several visits have the id, returns the one that was
     /// recorded first.

@@ -6,7 +6,7 @@ use common::visitor_analytics::Visit;
 use uuid::Uuid;
 
 use super::SiteLookup;
-use crate::store::Visits;
+use crate::store::VisitStore;
 
 #[derive(Clone, Debug)]
 pub struct VisitExplanation {
@@ -56,7 +56,7 @@ pub struct OutboxEntry {
     pub last_error: Option<String>,
 }
 
-impl Visits {
+impl VisitStore {
     /// Everything that is stored about a visit of one of these sites (`None`: of any site).
     pub async fn explain(
         &self,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::session::VisitorKey;
 use super::verdict_update::{VerdictChange, restore_verdict};
-use crate::store::Verdicts;
+use crate::store::VerdictStore;
 
 pub(super) struct VisitVerdict {
     id: Uuid,
@@ -34,7 +34,7 @@ impl VisitVerdict {
     }
 }
 
-impl Verdicts {
+impl VerdictStore {
     pub(super) async fn of_visit(
         &self,
         (id, timestamp): (Uuid, DateTime<Utc>),

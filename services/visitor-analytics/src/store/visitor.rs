@@ -16,11 +16,11 @@ pub struct Visitor {
 
 /// Data about visitors.
 #[derive(Clone, Debug)]
-pub struct Visitors {
+pub struct VisitorStore {
     pub(super) pool: PgPool,
 }
 
-impl Visitors {
+impl VisitorStore {
     /// The summary of a visitor on one site or on all.
     pub async fn find(&self, id: &str, site: Option<&str>) -> Result<Option<Visitor>, StoreError> {
         let row = sqlx::query!(

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::compiled::{EscalationStep, MessageTemplates, Rule, RuleWindow, TemplateVariant};
 use super::invalid_rule::{InvalidRule, MAX_LIST_ITEMS, MAX_RULE_NAME_CHARS, MAX_WINDOW_SECONDS};
 use super::spec::{QuietHoursSpec, RuleSpec, TemplateSpec};
-use crate::domain::channel_address::Channel;
+use crate::domain::channel_address::DeliveryChannel;
 use crate::domain::expression::CelExpression;
 use crate::domain::quiet_hours::QuietHours;
 use crate::domain::recipient::is_language_tag;
@@ -127,10 +127,10 @@ fn check_list_length(length: usize, field: &str) -> Result<(), InvalidRule> {
         .ok_or_else(|| InvalidRule::ListTooLong(field.into()))
 }
 
-fn parse_channels(names: &[String], field: &str) -> Result<Vec<Channel>, InvalidRule> {
+fn parse_channels(names: &[String], field: &str) -> Result<Vec<DeliveryChannel>, InvalidRule> {
     check_list_length(names.len(), field)?;
     let channel = |(at, name): (usize, &String)| {
-        Channel::from_name(name)
+        DeliveryChannel::from_name(name)
             .ok_or_else(|| InvalidRule::UnknownChannel(format!("{field}[{at}]")))
     };
     names.iter().enumerate().map(channel).collect()
@@ -153,7 +153,8 @@ fn compile_templates(specs: &[TemplateSpec]) -> Result<MessageTemplates, Invalid
     let variant = |(at, spec): (usize, &TemplateSpec)| {
         let field = |name: &str| format!("templates[{at}].{name}");
         let named = |name: &String| {
-            Channel::from_name(name).ok_or_else(|| InvalidRule::UnknownChannel(field("channel")))
+            DeliveryChannel::from_name(name)
+                .ok_or_else(|| InvalidRule::UnknownChannel(field("channel")))
         };
         let language = spec.language.clone();
         if language

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use common::notification::Priority;
 use uuid::Uuid;
 
-use crate::domain::channel_address::Channel;
+use crate::domain::channel_address::DeliveryChannel;
 use crate::domain::event_pattern::EventPattern;
 use crate::domain::expression::CelExpression;
 use crate::domain::quiet_hours::QuietHours;
@@ -69,7 +69,7 @@ pub struct EscalationStep {
     /// Delay after the notification is accepted.
     pub after: TimeDelta,
     /// Restricts the channels; empty allows all.
-    pub channels: Vec<Channel>,
+    pub channels: Vec<DeliveryChannel>,
     /// Never empty.
     pub recipients: Vec<RecipientRef>,
 }
@@ -80,7 +80,7 @@ pub struct MessageTemplates(pub(super) Vec<TemplateVariant>);
 
 #[derive(Clone, Debug)]
 pub struct TemplateVariant {
-    pub(super) channel: Option<Channel>,
+    pub(super) channel: Option<DeliveryChannel>,
     pub(super) language: Option<String>,
     pub title: Option<Template>,
     pub text: Template,
@@ -96,7 +96,11 @@ impl MessageTemplates {
     /// Returns the best match: a template for the channel outranks one for the language. Of equal
     /// matches the first wins.
     #[must_use]
-    pub fn best_match(&self, channel: Channel, language: Option<&str>) -> Option<&TemplateVariant> {
+    pub fn best_match(
+        &self,
+        channel: DeliveryChannel,
+        language: Option<&str>,
+    ) -> Option<&TemplateVariant> {
         let fit = |variant: &&TemplateVariant| {
             let on = variant.channel.is_none_or(|own| own == channel);
             let own = variant.language.as_deref();

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 
 use super::LEASE_DURATION;
-use crate::domain::channel_address::Channel;
+use crate::domain::channel_address::DeliveryChannel;
 use crate::domain::log_delivery::LogDelivery;
 
 /// Sends at most `limit` deliveries of `channel` that are due at `now`, longest due first, and
@@ -14,7 +14,7 @@ use crate::domain::log_delivery::LogDelivery;
 /// commit fails, the deliveries are sent again.
 pub async fn deliver_to_log(
     pool: &PgPool,
-    channel: Channel,
+    channel: DeliveryChannel,
     provider: &str,
     now: DateTime<Utc>,
     limit: i64,

@@ -13,7 +13,6 @@ use rollups::scan::for_each_session;
 use super::column_reader::{ColumnReader, Grouping};
 use super::day_aggregates::CORRUPT_DAY_METRICS;
 use super::day_aggregates::DayDetail;
-use super::folded_days::partition_folded;
 use super::funnel::MAX_FUNNEL_EVENTS;
 use super::query::{AsOf, BoundedResult, ReportQuery};
 use super::report_engine::ReportEngine;
@@ -40,12 +39,10 @@ impl ReportEngine {
             .map(|bucket| bucket.start)
             .collect();
         let (dirty_versions, days) = self.load_period_days(query).await?;
-        let key = if partition_folded(query, &dirty_versions, &days).1.is_empty() {
-            let kind = ResultKind::Cohorts(is_bot, interval);
-            self.result_key(query, kind, &days).await?
-        } else {
-            None
-        };
+        let kind = ResultKind::Cohorts(is_bot, interval);
+        let key = self
+            .folded_result_key(query, kind, &dirty_versions, &days)
+            .await?;
         if let Some(ReportResult::Cohorts(cohorts)) = self.results.get(key.as_ref()).as_deref() {
             return Ok(AsOf {
                 value: BoundedResult::Complete(cohorts.clone()),
@@ -134,9 +131,7 @@ impl ReportEngine {
         }
         for date in &plan.dirty {
             let day = (*date, plan.dirty_versions[date]);
-            let aggregates = self
-                .dirty_day(&query.site, day, query.now, DayDetail::Blocks)
-                .await?;
+            let aggregates = self.dirty_day(query, day, DayDetail::Blocks).await?;
             as_of = as_of.min(aggregates.as_of);
             let day = day_seconds(&LocalDay::new(query.site.zone, *date));
             let blocks = aggregates.blocks().iter();

@@ -78,7 +78,8 @@ impl ColumnReader {
     ) -> Result<(), StoreError> {
         let mut days = days.iter();
         let source = self.source.clone();
-        let prefetch = move |day: &LocalDay| Prefetch(tokio::spawn(load_day(source.clone(), *day)));
+        let prefetch =
+            move |day: &LocalDay| PrefetchTask(tokio::spawn(load_day(source.clone(), *day)));
         let mut next = days.next().map(&prefetch);
         while let Some(mut current) = next.take() {
             let loaded = (&mut current.0).await;
@@ -203,9 +204,9 @@ fn passes_filter(dictionary: &mut ValueDictionary, filter: &AttributeFilter, cod
 }
 
 /// A day that is being loaded. The task is aborted when the reader is dropped.
-struct Prefetch(JoinHandle<Result<LoadedDay, StoreError>>);
+struct PrefetchTask(JoinHandle<Result<LoadedDay, StoreError>>);
 
-impl Drop for Prefetch {
+impl Drop for PrefetchTask {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -228,12 +229,7 @@ async fn load_day(source: Arc<BlockSource>, day: LocalDay) -> Result<LoadedDay, 
     for site_day in &site_days {
         if let Some(change) = source.dirty_versions.get(&site_day.date) {
             let aggregates = engine
-                .dirty_day(
-                    &query.site,
-                    (site_day.date, *change),
-                    query.now,
-                    DayDetail::Blocks,
-                )
+                .dirty_day(query, (site_day.date, *change), DayDetail::Blocks)
                 .await?;
             as_of = as_of.min(aggregates.as_of);
             blocks.extend(aggregates.blocks().iter().cloned());

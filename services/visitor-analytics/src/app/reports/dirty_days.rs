@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::day_aggregates::{CacheState, DayAggregates, DayDetail, cache_state};
+use super::query::ReportQuery;
 use super::report_engine::ReportEngine;
 use crate::store::{OPEN_DAY_GRACE, ReportSite, encode_day_paths, encode_metrics};
 
@@ -19,11 +20,11 @@ impl ReportEngine {
     /// The rollups of a dirty day.
     pub(super) async fn dirty_day(
         &self,
-        site: &ReportSite,
+        query: &ReportQuery,
         (date, version): (NaiveDate, Uuid),
-        now: DateTime<Utc>,
         detail: DayDetail,
     ) -> Result<Arc<DayAggregates>, StoreError> {
+        let (site, now) = (&query.site, query.now);
         let key = (site.id, date);
         let is_past = LocalDay::new(site.zone, date).to + OPEN_DAY_GRACE <= now;
         let version = (version, is_past);

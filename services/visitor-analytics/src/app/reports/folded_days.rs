@@ -31,6 +31,21 @@ fn site_dates(query: &ReportQuery, day: &LocalDay) -> impl Iterator<Item = Naive
 }
 
 impl ReportEngine {
+    /// The cache key of a query, if all its days are folded.
+    pub(super) async fn folded_result_key(
+        &self,
+        query: &ReportQuery,
+        kind: ResultKind,
+        dirty_versions: &DirtyDayVersions,
+        days: &[LocalDay],
+    ) -> Result<Option<Arc<ResultKey>>, StoreError> {
+        if partition_folded(query, dirty_versions, days).1.is_empty() {
+            self.result_key(query, kind, days).await
+        } else {
+            Ok(None)
+        }
+    }
+
     /// The cache key of a query over days that are all folded. Returns `None` if the result depends
     /// on more than their visits.
     pub(super) async fn result_key(

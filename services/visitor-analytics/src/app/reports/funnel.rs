@@ -14,7 +14,6 @@ use rollups::query::{Attribute, day_seconds};
 use rollups::scan::{GroupBy, ScanBlock};
 
 use super::column_reader::{ColumnReader, Grouping};
-use super::folded_days::partition_folded;
 use super::plan::DirtyDayVersions;
 use super::query::{AsOf, BoundedResult, ReportQuery};
 use super::report_engine::ReportEngine;
@@ -56,8 +55,9 @@ impl ReportEngine {
         let (dirty_versions, days) = self.load_period_days(&query.in_site_time_zone()).await?;
         let is_of_pages = steps.iter().all(|step| matches!(step, FunnelStep::Page(_)));
         let kind = ResultKind::Funnel(is_bot, patterns.clone(), rules);
-        let key = if is_of_pages && partition_folded(query, &dirty_versions, &days).1.is_empty() {
-            self.result_key(query, kind, &days).await?
+        let key = if is_of_pages {
+            self.folded_result_key(query, kind, &dirty_versions, &days)
+                .await?
         } else {
             None
         };

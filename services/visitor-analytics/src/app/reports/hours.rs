@@ -44,9 +44,7 @@ impl ReportEngine {
         for (date, change) in &plan.dirty_versions {
             if dates.contains(date) {
                 let day = (*date, *change);
-                let day = self
-                    .dirty_day(&query.site, day, query.now, DayDetail::Metrics)
-                    .await?;
+                let day = self.dirty_day(query, day, DayDetail::Metrics).await?;
                 as_of = as_of.min(day.as_of);
                 let mut sums = <[MetricSums; 2]>::default();
                 day.add_to(&mut sums, Dimension::Hour, None)?;

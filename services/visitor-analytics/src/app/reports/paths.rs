@@ -150,9 +150,7 @@ impl ReportEngine {
         }
         for date in &rollups.plan.dirty {
             let day = (*date, rollups.plan.dirty_versions[date]);
-            let day = self
-                .dirty_day(&query.site, day, query.now, DayDetail::Metrics)
-                .await?;
+            let day = self.dirty_day(query, day, DayDetail::Metrics).await?;
             rollups.as_of = rollups.as_of.min(day.as_of);
             rollups.rows.push(day.paths(depth).to_vec());
         }

@@ -60,9 +60,7 @@ impl ReportEngine {
         }
         for date in &plan.dirty {
             let day = (*date, plan.dirty_versions[date]);
-            let day = self
-                .dirty_day(&query.site, day, query.now, DayDetail::Metrics)
-                .await?;
+            let day = self.dirty_day(query, day, DayDetail::Metrics).await?;
             as_of = as_of.min(day.as_of);
             series.add_day(query, *date, day.total()?);
         }

@@ -80,9 +80,7 @@ impl ReportEngine {
                 continue;
             }
             let day = (*date, *change);
-            let aggregates = self
-                .dirty_day(&query.site, day, query.now, DayDetail::Metrics)
-                .await?;
+            let aggregates = self.dirty_day(query, day, DayDetail::Metrics).await?;
             rollups.as_of = rollups.as_of.min(aggregates.as_of);
             if let Some(quarters) = aggregates.quarters.clone() {
                 let overlap = None;
@@ -166,9 +164,7 @@ impl ReportEngine {
             return self.store.rollups.blocks(query.site.id, date, &[]).await;
         };
         let day = (date, *change);
-        let aggregates = self
-            .dirty_day(&query.site, day, query.now, DayDetail::Blocks)
-            .await?;
+        let aggregates = self.dirty_day(query, day, DayDetail::Blocks).await?;
         Ok(aggregates.blocks().to_vec())
     }
 }

@@ -12,7 +12,7 @@ use crate::domain::engagement::Engagement;
 use crate::domain::enriched_visit::{EnrichedVisit, LocationStatus, UserAgentInfo};
 use crate::domain::export::ExportedVisit;
 use crate::domain::privacy::PrivacyPolicy;
-use crate::domain::source::Channel;
+use crate::domain::source::AcquisitionChannel;
 use crate::domain::visit::{NewVisit, SubmittedVisit, ValidationError};
 use crate::domain::visit_enricher::VisitEnricher;
 
@@ -88,7 +88,11 @@ impl ReimportedVisit {
         let mut visit = EnrichedVisit::new(self.visit, was.visitor_id, findings, place);
         visit.verdict = verdict;
         visit.language = was.language;
-        if let Some(channel) = was.channel.as_deref().and_then(Channel::from_name) {
+        if let Some(channel) = was
+            .channel
+            .as_deref()
+            .and_then(AcquisitionChannel::from_name)
+        {
             visit.traffic_source.channel = channel;
             visit.traffic_source.source = was.source;
             visit.traffic_source.medium = was.medium;

@@ -5,7 +5,7 @@ use super::known_sources::SourceKind;
 
 /// An acquisition channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Channel {
+pub enum AcquisitionChannel {
     Direct,
     CrossNetwork,
     PaidShopping,
@@ -28,7 +28,7 @@ pub enum Channel {
     Unassigned,
 }
 
-impl Channel {
+impl AcquisitionChannel {
     pub const ALL: [Self; 20] = [
         Self::Direct,
         Self::CrossNetwork,
@@ -94,7 +94,7 @@ pub(super) fn classify(
     medium: &str,
     campaign: Option<&str>,
     kind: Option<SourceKind>,
-) -> Channel {
+) -> AcquisitionChannel {
     let campaign = campaign.unwrap_or_default().to_lowercase();
     let is_shop = kind == Some(SourceKind::Shopping) || is_shopping_campaign(&campaign);
     let is = |wanted: SourceKind| kind == Some(wanted);
@@ -106,26 +106,38 @@ pub(super) fn classify(
     let mail = ["email", "e-mail", "e_mail", "e mail"];
     let rules = [
         (
-            Channel::Direct,
+            AcquisitionChannel::Direct,
             source == "(direct)" && one_of(&["(none)", "(not set)"]),
         ),
-        (Channel::CrossNetwork, campaign.contains("cross-network")),
-        (Channel::PaidShopping, is_paid && is_shop),
-        (Channel::PaidSearch, is_paid && is(SourceKind::Search)),
-        (Channel::PaidSocial, is_paid && is(SourceKind::Social)),
-        (Channel::PaidVideo, is_paid && is(SourceKind::Video)),
         (
-            Channel::Display,
+            AcquisitionChannel::CrossNetwork,
+            campaign.contains("cross-network"),
+        ),
+        (AcquisitionChannel::PaidShopping, is_paid && is_shop),
+        (
+            AcquisitionChannel::PaidSearch,
+            is_paid && is(SourceKind::Search),
+        ),
+        (
+            AcquisitionChannel::PaidSocial,
+            is_paid && is(SourceKind::Social),
+        ),
+        (
+            AcquisitionChannel::PaidVideo,
+            is_paid && is(SourceKind::Video),
+        ),
+        (
+            AcquisitionChannel::Display,
             one_of(&["display", "banner", "expandable", "interstitial", "cpm"]),
         ),
-        (Channel::PaidOther, is_paid),
+        (AcquisitionChannel::PaidOther, is_paid),
         (
-            Channel::AiAssistants,
+            AcquisitionChannel::AiAssistants,
             is(SourceKind::Assistant) || medium == "ai-assistant",
         ),
-        (Channel::OrganicShopping, is_shop),
+        (AcquisitionChannel::OrganicShopping, is_shop),
         (
-            Channel::OrganicSocial,
+            AcquisitionChannel::OrganicSocial,
             is(SourceKind::Social)
                 || one_of(&[
                     "social",
@@ -137,31 +149,37 @@ pub(super) fn classify(
                 ]),
         ),
         (
-            Channel::OrganicVideo,
+            AcquisitionChannel::OrganicVideo,
             is(SourceKind::Video) || medium.contains("video"),
         ),
         (
-            Channel::OrganicSearch,
+            AcquisitionChannel::OrganicSearch,
             is(SourceKind::Search) || medium == "organic",
         ),
         (
-            Channel::Email,
+            AcquisitionChannel::Email,
             mail.contains(&source) || mail.contains(&medium),
         ),
-        (Channel::Affiliates, one_of(&["affiliate", "affiliates"])),
-        (Channel::Audio, medium == "audio"),
-        (Channel::Sms, source == "sms" || medium == "sms"),
         (
-            Channel::MobilePush,
+            AcquisitionChannel::Affiliates,
+            one_of(&["affiliate", "affiliates"]),
+        ),
+        (AcquisitionChannel::Audio, medium == "audio"),
+        (AcquisitionChannel::Sms, source == "sms" || medium == "sms"),
+        (
+            AcquisitionChannel::MobilePush,
             medium.ends_with("push")
                 || medium.contains("mobile")
                 || medium.contains("notification")
                 || source == "firebase",
         ),
-        (Channel::Referral, one_of(&["referral", "app", "link"])),
+        (
+            AcquisitionChannel::Referral,
+            one_of(&["referral", "app", "link"]),
+        ),
     ];
     let fits = rules.into_iter().find(|(_, fits)| *fits);
-    fits.map_or(Channel::Unassigned, |(channel, _)| channel)
+    fits.map_or(AcquisitionChannel::Unassigned, |(channel, _)| channel)
 }
 
 /// Whether a campaign contains `shopping`, or `shop` without a letter other than `e` before it. So

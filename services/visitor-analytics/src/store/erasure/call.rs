@@ -9,7 +9,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use super::person::Person;
-use crate::store::erasure::handle::Erasures;
+use crate::store::erasure::erasure_store::ErasureStore;
 use crate::store::session::VisitorKey;
 
 /// A claimed call must be sent within this time; then another process may claim it.
@@ -62,7 +62,7 @@ pub(super) async fn insert(
     Ok(())
 }
 
-impl Erasures {
+impl ErasureStore {
     /// Claims calls that are due. No other process claims them until the lease expires.
     pub async fn claim_calls(
         &self,

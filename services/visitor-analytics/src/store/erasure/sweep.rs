@@ -5,13 +5,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::erased_value::{ErasedValue, TEXT_KIND};
 use super::{dimension_values, rollup_texts};
-use crate::store::erasure::handle::Erasures;
+use crate::store::erasure::erasure_store::ErasureStore;
 
 /// Claimed values must be processed within this time.
 const SWEEP_LEASE: TimeDelta = TimeDelta::minutes(10);
 const MAX_VALUES_PER_SWEEP: i64 = 10_000;
 
-impl Erasures {
+impl ErasureStore {
     /// Moves values that are due one step further. Returns the number of deleted values, and
     /// whether more may be due.
     pub async fn sweep_values(&self, now: DateTime<Utc>) -> Result<(u64, bool), StoreError> {
@@ -32,7 +32,7 @@ impl Erasures {
         let mut removed = 0;
         if !values.is_empty() {
             removed += dimension_values::sweep(&self.pool, &values, now).await?;
-            self.dimensions.clear();
+            self.dictionaries.clear();
         }
         if !texts.is_empty() {
             removed += rollup_texts::sweep(&self.pool, &texts, now).await?;

@@ -3,7 +3,7 @@
 use chassis::database::StoreError;
 use rollups::query::ReportPeriod;
 
-use crate::store::Events;
+use crate::store::EventStore;
 use crate::store::rollup::visitor_hash;
 
 /// An event as a step of a funnel.
@@ -15,7 +15,7 @@ pub struct StepEvent {
     pub event_type: String,
 }
 
-impl Events {
+impl EventStore {
     /// The events of these types in a period. Returns one more than `limit` if there are more.
     pub async fn step_events(
         &self,

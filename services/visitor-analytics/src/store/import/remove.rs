@@ -15,12 +15,12 @@ use crate::store::erasure::{
 use crate::store::record::locks;
 use crate::store::rollup::TouchedPeriod;
 use crate::store::session::{SessionColumns, VisitorKey};
-use crate::store::{Imports, duplicate_visit};
+use crate::store::{ImportStore, duplicate_visit};
 
 /// Visits deleted in one transaction.
 const DELETE_BATCH_VISITS: i64 = 500;
 
-impl Imports {
+impl ImportStore {
     /// Deletes a batch of visits of an import and rebuilds their sessions. Returns the number of
     /// visits. The call after the last batch deletes the import itself.
     pub async fn delete_visits(

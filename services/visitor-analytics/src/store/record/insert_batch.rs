@@ -13,7 +13,7 @@ use super::VisitorSessionPlan;
 use crate::domain::enriched_visit::{EnrichedVisit, LocationStatus};
 use crate::domain::network::network_of;
 use crate::domain::session::Session;
-use crate::store::dimension::VisitDimensionIds;
+use crate::store::dictionary::VisitDimensionIds;
 use crate::store::visit::{self, VisitKey};
 use crate::store::{outbox, pending_location, session};
 

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::{DELETE_BATCH_ROWS, TRIM_BATCH_SESSIONS, midnight};
 use crate::domain::privacy::RetentionPeriod;
-use crate::store::Retention;
+use crate::store::RetentionStore;
 
 /// A site with expired data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct ExpiringSite {
     pub cutoff: DateTime<Utc>,
 }
 
-impl Retention {
+impl RetentionStore {
     /// The sites with data older than their retention.
     pub async fn expiring_sites(
         &self,

@@ -10,7 +10,7 @@ use rollups::query::day_seconds;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
 
-use super::handle::Rollups;
+use super::rollup_store::RollupStore;
 use super::{ClaimedDay, DayRollup};
 
 /// Replaces the column blocks of a day in the transaction that replaces its rollups.
@@ -143,7 +143,7 @@ pub(super) async fn load(
     rows.collect()
 }
 
-impl Rollups {
+impl RollupStore {
     /// Reads the column blocks of a folded day with these columns.
     pub async fn blocks(
         &self,

@@ -19,7 +19,7 @@ use super::dictionary::ValueDictionary;
 use super::visit_ids::VisitIds;
 use super::{DayRollup, RollupRow, write};
 use crate::domain::session::SESSION_TIMEOUT;
-use crate::store::dimension::key;
+use crate::store::dictionary::key;
 
 /// Visits whose values are loaded together.
 const LOOKUP_BATCH_VISITS: usize = 4_000;

@@ -8,7 +8,7 @@ use rollups::dimension::Dimension;
 use sqlx::PgConnection;
 
 use super::ClaimedDay;
-use super::handle::Rollups;
+use super::rollup_store::RollupStore;
 
 const CORRUPT_MONTH_METRICS: StoreError = StoreError::Corrupt("a monthly or daily rollup");
 
@@ -100,7 +100,7 @@ pub(super) fn complete_months(
     months.collect()
 }
 
-impl Rollups {
+impl RollupStore {
     /// Sums the rollups of a dimension from `first` to `last`, inclusive, without the days in `dirty`.
     /// Returns the sums of people and bots, or only those that `is_bot` selects.
     pub async fn dimension_sums(

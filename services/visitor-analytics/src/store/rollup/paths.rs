@@ -9,7 +9,7 @@ use rollups::paths::{self, MAX_PATH_DEPTH, adjacent_pages};
 use rollups::query::day_seconds;
 use sqlx::PgConnection;
 
-use super::handle::Rollups;
+use super::rollup_store::RollupStore;
 use super::{ClaimedDay, DayRollup, month};
 
 const CORRUPT_PATHS: StoreError = StoreError::Corrupt("a path rollup");
@@ -103,7 +103,7 @@ async fn insert(
     Ok(())
 }
 
-impl Rollups {
+impl RollupStore {
     /// Reads the rows of a depth from `first` to `last`, inclusive, without the days in `dirty`.
     pub async fn paths(
         &self,

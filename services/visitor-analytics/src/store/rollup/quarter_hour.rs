@@ -12,7 +12,7 @@ use rollups::quarter_hours::{MidnightOverlap, QuarterHours};
 use rollups::query::day_seconds;
 use sqlx::PgConnection;
 
-use super::handle::Rollups;
+use super::rollup_store::RollupStore;
 use super::{ClaimedDay, DayRollup, column_block, time_zone};
 
 const CORRUPT_QUARTER_HOURS: StoreError = StoreError::Corrupt("a quarter-hour rollup");
@@ -96,7 +96,7 @@ async fn load_adjacent_day(
     Ok(is_same_day.then_some((blocks, day)))
 }
 
-impl Rollups {
+impl RollupStore {
     /// Reads the days of a site from `first` to `last`, inclusive.
     pub async fn quarter_hours(
         &self,

@@ -12,12 +12,12 @@ use rollups::dimension::Dimension;
 use rollups::query::ReportPeriod;
 use uuid::Uuid;
 
-use super::handle::Rollups;
+use super::rollup_store::RollupStore;
 use crate::store::site::ReportSite;
 
 const CORRUPT_DAY_METRICS: StoreError = StoreError::Corrupt("a daily rollup");
 
-impl Rollups {
+impl RollupStore {
     /// The dirty days that overlap a period, each with the id of its last change.
     pub async fn dirty_days(
         &self,

@@ -7,9 +7,9 @@ use sqlx::PgConnection;
 
 use super::schedule::{OPEN_DAY_GRACE, ROLLUP_DELAY};
 use super::time_zone::parse_time_zone;
-use crate::store::rollup::handle::Rollups;
+use crate::store::rollup::rollup_store::RollupStore;
 
-impl Rollups {
+impl RollupStore {
     pub(super) async fn site_time_zone(&self, site_id: i32) -> Result<Tz, StoreError> {
         let name = sqlx::query_scalar!(
             "select time_zone from visitor_analytics.site where id = $1",

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use chassis::database::StoreError;
 
-use super::handle::Rollups;
+use super::rollup_store::RollupStore;
 use super::write::ensure_value_ids;
-use crate::store::dimension::key;
+use crate::store::dictionary::key;
 
-impl Rollups {
+impl RollupStore {
     /// The ids of texts in `rollup_value`, mostly from the cache. An id does not change as long as
     /// anything refers to it.
     pub async fn value_ids<'a>(

@@ -14,7 +14,7 @@ use rollups::aggregate_codec::{MetricSums, add_encoded};
 use rollups::dimension::Dimension;
 use sqlx::PgConnection;
 
-use crate::store::rollup::handle::Rollups;
+use crate::store::rollup::rollup_store::RollupStore;
 
 const CORRUPT_VERIFIED_METRICS: StoreError = StoreError::Corrupt("a rollup");
 
@@ -56,7 +56,7 @@ pub struct MetricMismatch {
 /// Metrics by dimension, bot flag and value.
 type MetricsByKey = BTreeMap<(i16, bool, Option<String>), Metrics>;
 
-impl Rollups {
+impl RollupStore {
     /// The days of a site or of all sites from `from` to `to`, inclusive.
     pub async fn days_to_verify(
         &self,

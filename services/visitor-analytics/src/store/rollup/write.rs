@@ -12,7 +12,7 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{ClaimedDay, DayRollup, RollupRow, column_block, month, paths, quarter_hour};
-use crate::store::dimension::key;
+use crate::store::dictionary::key;
 
 /// Values per statement.
 const MAX_INSERT_VALUES: usize = 5_000;

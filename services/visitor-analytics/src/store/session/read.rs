@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use chassis::database::StoreError;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use common::visitor_analytics::Visit;
 use sqlx::{PgPool, Postgres, QueryBuilder};
 use uuid::Uuid;
 
+use crate::domain::session::SESSION_TIMEOUT;
 use crate::store::visit::{VisitKey, push_filters_and_order, push_page_conditions};
-use crate::store::{SiteLookup, VisitQuery, Visits};
+use crate::store::{SiteLookup, VisitQuery, VisitStore};
 
 /// Steps of a journey that are returned.
 const MAX_PATH_STEPS: i64 = 1_000;
@@ -54,12 +55,12 @@ struct SessionRow {
 
 /// Stored sessions.
 #[derive(Clone, Debug)]
-pub struct Sessions {
+pub struct SessionStore {
     pub(in crate::store) pool: PgPool,
-    pub(in crate::store) visits: Visits,
+    pub(in crate::store) visits: VisitStore,
 }
 
-impl Sessions {
+impl SessionStore {
     /// Lists sessions, newest first. Returns one more than the limit if there are more. Sessions
     /// are found by their first visits, in the order of the visits' index.
     pub async fn list(&self, query: &VisitQuery) -> Result<Vec<SessionDetails>, StoreError> {
@@ -76,7 +77,7 @@ impl Sessions {
                       (select count(*) from visitor_analytics.event e
                        where e.visitor_id = s.visitor_id and e.site_id = s.site_id
                          and e.timestamp >= s.started_at
-                         and e.timestamp < s.last_seen_at + interval '30 minutes') as "events!"
+                         and e.timestamp < s.last_seen_at + $8::interval) as "events!"
                from visitor_analytics.site of cross join lateral (
                    select s.* from visitor_analytics.visit v
                    join visitor_analytics.session s on s.visitor_id = v.visitor_id
@@ -97,6 +98,7 @@ impl Sessions {
             after,
             after_id,
             query.limit + 1,
+            SESSION_TIMEOUT as TimeDelta,
         );
         let found = rows.fetch_all(&self.pool).await?;
         self.load_details(found).await
@@ -127,12 +129,13 @@ impl Sessions {
                       (select count(*) from visitor_analytics.event e
                        where e.visitor_id = s.visitor_id and e.site_id = s.site_id
                          and e.timestamp >= s.started_at
-                         and e.timestamp < s.last_seen_at + interval '30 minutes') as "events!"
+                         and e.timestamp < s.last_seen_at + $3::interval) as "events!"
                from unnest($1::uuid[], $2::timestamptz[]) as k (id, moment)
                join visitor_analytics.session s on s.id = k.id and s.started_at = k.moment
                order by s.started_at desc, s.entry_visit_id desc"#,
             &ids,
             &moments,
+            SESSION_TIMEOUT as TimeDelta,
         );
         let found = rows.fetch_all(&self.pool).await?;
         self.load_details(found).await
@@ -151,7 +154,7 @@ impl Sessions {
                       (select count(*) from visitor_analytics.event e
                        where e.visitor_id = s.visitor_id and e.site_id = s.site_id
                          and e.timestamp >= s.started_at
-                         and e.timestamp < s.last_seen_at + interval '30 minutes') as "events!"
+                         and e.timestamp < s.last_seen_at + $3::interval) as "events!"
                from visitor_analytics.session s
                where s.id = $1
                  and ($2::text[] is null or s.site_id in (
@@ -159,6 +162,7 @@ impl Sessions {
                order by s.started_at limit 1"#,
             id,
             sites,
+            SESSION_TIMEOUT as TimeDelta,
         );
         let found = rows.fetch_all(&self.pool).await?;
         match self.load_details(found).await?.pop() {

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use chassis::database::StoreError;
 
 use crate::domain::site::SiteIgnoreRules;
-use crate::store::Sites;
+use crate::store::SiteStore;
 
-impl Sites {
+impl SiteStore {
     /// The ignore rules of all sites that have some, by domain and alias.
     pub async fn ignore_rules(&self) -> Result<HashMap<String, SiteIgnoreRules>, StoreError> {
         let rows = sqlx::query!(

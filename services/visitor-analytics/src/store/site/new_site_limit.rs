@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use chassis::database::StoreError;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
-use crate::store::Sites;
+use crate::store::SiteStore;
 
 const NEW_SITE_WINDOW: TimeDelta = TimeDelta::hours(24);
 /// Serializes the creation of sites by visits across replicas, so that the limit holds. The lock is
@@ -29,7 +29,7 @@ fn unknown_domains(domains: &BTreeSet<&str>, found: &HashMap<String, i32>) -> Ha
     unknown.map(|domain| (*domain).to_owned()).collect()
 }
 
-impl Sites {
+impl SiteStore {
     /// Creates sites for unknown domains of visits, at most `most` within 24 hours. Returns the
     /// domains that belong to no site afterwards.
     pub async fn add_discovered(

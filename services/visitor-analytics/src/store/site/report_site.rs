@@ -3,7 +3,7 @@
 use chassis::database::StoreError;
 use chrono_tz::Tz;
 
-use crate::store::Sites;
+use crate::store::SiteStore;
 use crate::store::rollup::parse_time_zone;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct ReportSite {
     pub properties: Vec<String>,
 }
 
-impl Sites {
+impl SiteStore {
     /// The site with this domain. Without a domain, the only site; `None` if there are several.
     pub async fn report_site(
         &self,

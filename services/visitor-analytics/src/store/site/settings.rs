@@ -6,7 +6,7 @@ use chrono_tz::Tz;
 use sqlx::{PgConnection, Postgres, Transaction};
 
 use crate::domain::site::SiteSettings;
-use crate::store::Sites;
+use crate::store::SiteStore;
 use crate::store::rollup::{mark_all_days, parse_time_zone};
 
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ pub enum SiteUpdateOutcome {
     NotFound,
 }
 
-impl Sites {
+impl SiteStore {
     /// Lists sites by domain, after the domain `after`. Returns one more than the limit if there
     /// are more.
     pub async fn list(

@@ -6,9 +6,9 @@ use common::clock::timestamp_of;
 use uuid::Uuid;
 
 use crate::domain::engagement::Engagement;
-use crate::store::{SiteLookup, Visits};
+use crate::store::{SiteLookup, VisitStore};
 
-impl Visits {
+impl VisitStore {
     /// Raises the engagement of a visit on one of these sites (`None`: on any) to the given values.
     /// Returns the resulting engagement and the time of the visit. A visit whose id contains no
     /// time is searched everywhere; if several visits have the id, the one recorded first is used.

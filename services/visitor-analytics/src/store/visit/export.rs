@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::row::{VisitRow, select_visits};
 use crate::domain::export::ExportedVisit;
-use crate::store::Visits;
+use crate::store::VisitStore;
 
 #[derive(Clone, Debug)]
 pub struct ExportQuery {
@@ -22,7 +22,7 @@ pub struct ExportQuery {
     pub limit: i64,
 }
 
-impl Visits {
+impl VisitStore {
     /// A page of visits, oldest first. No connection is held between pages.
     pub async fn export(&self, query: &ExportQuery) -> Result<Vec<ExportedVisit>, StoreError> {
         let (after, after_id) = query.after.unzip();

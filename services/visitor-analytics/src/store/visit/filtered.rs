@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use super::row::{VisitRow, select_visits};
 use super::{VisitKey, VisitList, VisitQuery};
-use crate::store::{Visits, filter_sql};
+use crate::store::{VisitStore, filter_sql};
 
-impl Visits {
+impl VisitStore {
     /// Lists visits that pass the filters, newest first. The first statement selects ids, the
     /// second one loads the visits.
     pub(super) async fn filtered(&self, query: &VisitQuery) -> Result<VisitList, StoreError> {

@@ -8,12 +8,12 @@ use common::clock::timestamp_of;
 use uuid::Uuid;
 
 use crate::domain::visit::NewVisit;
-use crate::store::Visits;
+use crate::store::VisitStore;
 
 /// Id and time of a visit, and the site that it names.
 type VisitIdOnSite<'a> = (Uuid, DateTime<Utc>, &'a str);
 
-impl Visits {
+impl VisitStore {
     /// The visits whose id another site's visit has, at the time in the id or within a day of the
     /// visit's own time. Visits whose ids contain their time need no check, since the primary key
     /// rejects the same id at the same time.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::VisitKey;
 use super::row::{Address, VisitRow, select_visits};
-use crate::store::Visitors;
+use crate::store::VisitorStore;
 
 /// A visit with the data that lists of visits omit.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub struct VisitorVisit {
     pub pending_address: Option<IpAddr>,
 }
 
-impl Visitors {
+impl VisitorStore {
     /// Lists the visits of a visitor, found by their sessions. Returns one more than the limit if
     /// there are more.
     pub async fn visits(

@@ -7,9 +7,9 @@ use sqlx::postgres::types::PgInterval;
 use uuid::Uuid;
 
 use super::row::{VisitRow, select_visits};
-use crate::store::{MAX_LIVE_AGE, Visits};
+use crate::store::{MAX_LIVE_AGE, VisitStore};
 
-impl Visits {
+impl VisitStore {
     /// The newest `limit` visits that were recorded after the given visit and at most
     /// [`MAX_LIVE_AGE`] after they happened, in the order of recording.
     pub async fn since(

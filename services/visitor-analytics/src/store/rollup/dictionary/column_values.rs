@@ -10,9 +10,9 @@ use rollups::query::Attribute;
 use sqlx::PgPool;
 
 use super::{ValueDictionary, ValuesById};
-use crate::store::rollup::handle::Rollups;
+use crate::store::rollup::rollup_store::RollupStore;
 
-impl Rollups {
+impl RollupStore {
     /// Loads the values of a column that are not loaded yet.
     pub async fn load_column(
         &self,

@@ -14,12 +14,12 @@ use sqlx::PgConnection;
 
 use super::decoded_visit::{DecodedVisit, decode_visits};
 use super::{MetricMismatch, RollupComparison, VerifiableDay, paths};
-use crate::store::rollup::handle::Rollups;
+use crate::store::rollup::rollup_store::RollupStore;
 use crate::store::rollup::{column_block, visitor_hash};
 
 const CORRUPT_QUARTER_HOURS: StoreError = StoreError::Corrupt("a quarter-hour rollup");
 
-impl Rollups {
+impl RollupStore {
     pub(super) async fn compare_visits(
         &self,
         connection: &mut PgConnection,

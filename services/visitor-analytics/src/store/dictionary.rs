@@ -31,7 +31,7 @@ const MAX_INSERT_ATTEMPTS: usize = 3;
 
 /// Cached ids by table.
 #[derive(Clone, Debug)]
-pub(super) struct DimensionCache {
+pub(super) struct DictionaryCache {
     age: CacheAge,
     pages: IdCache,
     origins: IdCache,
@@ -63,7 +63,7 @@ pub(super) struct IdColumn {
     new: Vec<DimensionId>,
 }
 
-impl DimensionCache {
+impl DictionaryCache {
     pub(super) fn new() -> Self {
         Self {
             age: CacheAge::default(),

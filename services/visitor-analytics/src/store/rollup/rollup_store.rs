@@ -1,4 +1,4 @@
-//! The handle to the rollups.
+//! The store of rollups.
 
 use sqlx::PgPool;
 
@@ -6,7 +6,7 @@ use crate::store::cache_age::TextIdCache;
 
 /// Rollups and column blocks of days, the marks of dirty days, and the texts that they refer to.
 #[derive(Clone, Debug)]
-pub struct Rollups {
+pub struct RollupStore {
     pub(in crate::store) pool: PgPool,
     /// Ids of the texts in `rollup_value`.
     pub(in crate::store) text_ids: TextIdCache,
