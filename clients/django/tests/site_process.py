@@ -160,10 +160,15 @@ class Site:
         """Make the server replace its workers."""
         self._process.send_signal(signal.SIGHUP)
 
-    def kill_worker(self) -> None:
-        """Kill -9 the worker that answers the next request."""
+    def kill_worker(self, spool: Path | None = None) -> None:
+        """Kill -9 the worker that answers the next request.
+
+        With a spool: not before it counts its messages there, in the first moments of its life.
+        """
         pid: int = self.get("/pid/").json()["pid"]
         assert pid != self._process.pid, "the server has no separate worker"
+        if spool:
+            until(lambda: list(spool.glob(f"{pid}-*.memory")), "the counter of the worker")
         os.kill(pid, signal.SIGKILL)
 
     def stop(self) -> None:

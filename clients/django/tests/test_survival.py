@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
@@ -178,12 +179,13 @@ def test_what_a_killed_process_kept_is_sent_by_the_next(
 def test_an_in_flight_counter_is_taken_once_and_only_from_the_dead(tmp_path: Path) -> None:
     counter = InFlightCounter(tmp_path)
     counter.set(7)
+    counter.publish()
     assert take_lost(tmp_path) == 0
     code = (
         "import sys, pathlib;"
         "from tetralto_visits.inflight_counter import InFlightCounter, take_lost;"
         "folder = pathlib.Path(sys.argv[1]); assert take_lost(folder) == 0;"
-        "InFlightCounter(folder).set(3)"
+        "counter = InFlightCounter(folder); counter.set(3); counter.publish()"
     )
     subprocess.run([sys.executable, "-c", code, tmp_path], check=True, timeout=60)
     assert [take_lost(tmp_path) for _ in range(2)] == [3, 0]
@@ -265,18 +267,41 @@ def test_the_service_away_under_load_loses_and_doubles_nothing(start_site: Start
     assert {path: paths[path] for path in seen} == seen
 
 
+def test_every_killed_process_is_reported(
+    analytics: Analytics, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "spool"
+    folder.mkdir(mode=0o700)
+    target = Target(analytics.url, "a-token", 10_000, 5.0, (folder,), 1_000_000)
+    sender = BackgroundSender(target, lambda: time.monotonic() * 1_000)
+    numbers = itertools.count()
+
+    def lost() -> int:
+        sender.put(message(next(numbers)))
+        return sender.stats().lost
+
+    for round_, (messages, total) in enumerate(((3, 3), (4, 7))):
+        # The unlocked counter of a process that no longer exists.
+        (folder / f"1-{round_:08x}.memory").write_bytes(messages.to_bytes(8, sys.byteorder))
+        until(lambda: lost() == total, "the report")  # noqa: B023
+    lines = [record.getMessage() for record in caplog.records]
+    assert [int(line.split()[0]) for line in lines if "of a killed process" in line] == [3, 4]
+    sender.close(5)
+
+
 @pytest.mark.parametrize("spool", ["", "off"])
 def test_killing_workers_loses_only_what_is_counted(
-    analytics: Analytics, start_site: StartSite, spool: str
+    analytics: Analytics, start_site: StartSite, tmp_path: Path, spool: str
 ) -> None:
     environ = {"TETRALTO_SPOOL": spool} if spool else {}
     site = start_site(analytics.url, "gunicorn-workers", **environ)
+    folder = None if spool else tmp_path / "spool"
 
     def kill(_seen: Counter[str]) -> None:
         for _ in range(5):
             met = len(analytics.posts)
             until(lambda: len(analytics.posts) > met, "some visits")  # noqa: B023
-            site.kill_worker()
+            site.kill_worker(folder)
 
     seen = browse_while(site, kill)
     site.stop()

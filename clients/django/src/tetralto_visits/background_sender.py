@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +17,8 @@ from tetralto_visits.log_throttle import LogThrottle
 from tetralto_visits.memory_queue import MemoryQueue
 from tetralto_visits.message import MAX_BATCH_SIZE, Sendable
 from tetralto_visits.stats import Stats
+
+_log = logging.getLogger("tetralto_visits")
 
 _BATCH_INTERVAL_SECONDS = 1.0
 _SPOOL_POLL_SECONDS = 30.0
@@ -112,9 +115,12 @@ class BackgroundSender:
             self._thread = thread
 
     def _run(self) -> None:
-        self._durable_queue = self._durable_queue or DurableQueue(self._target, self._throttle)
-        with self._changed:
-            self._update_in_flight()
+        if self._durable_queue is None:
+            durable_queue = DurableQueue(self._target, self._throttle)
+            with self._changed:
+                self._durable_queue = durable_queue
+                self._update_in_flight()
+            durable_queue.publish_in_flight()
         while not self._is_ending():
             self._wait()
             self._work()
@@ -249,6 +255,5 @@ class BackgroundSender:
         if messages:
             with self._changed:
                 self._stats.lost += messages
-            self._throttle.warn(
-                "killed", f"{messages} visits in the memory of a killed process are lost."
-            )
+            # Not throttled: the sum of these lines is the number of lost visits.
+            _log.warning("%d visits in the memory of a killed process are lost.", messages)

@@ -47,6 +47,14 @@ class DurableQueue:
         if self._in_flight is not None:
             self._in_flight.set(messages)
 
+    def publish_in_flight(self) -> None:
+        """Let other processes find the number of messages after the end of this process."""
+        if self._in_flight is not None:
+            try:
+                self._in_flight.publish()
+            except _ERRORS as error:
+                self._warn(error)
+
     def take_lost(self) -> int:
         """Count the messages in the memory of killed processes. Each is counted once."""
         if self._folder is None:

@@ -27,14 +27,16 @@ class InFlightCounter:
         _remember_only_own()
         name = f"{os.getpid()}-{uuid4().hex[:8]}{_SUFFIX}"
         self._path = folder / name
-        # The file gets its final name only after it is locked.
-        unlocked = folder / f"{name}.new"
-        self._file: IO[bytes] = unlocked.open("w+b")
+        self._unpublished = folder / f"{name}.new"
+        self._file: IO[bytes] = self._unpublished.open("w+b")
         try_lock(self._file)
         self._file.truncate(_NUMBER.size)
         self._number = memoryview(mmap.mmap(self._file.fileno(), _NUMBER.size)).cast("Q")
         _own.add(name)
-        unlocked.rename(self._path)
+
+    def publish(self) -> None:
+        """Give the file its final name, by which other processes find it."""
+        self._unpublished.rename(self._path)
 
     def set(self, messages: int) -> None:
         """Store the number of messages that are only in memory."""
@@ -42,7 +44,8 @@ class InFlightCounter:
 
     def close(self) -> None:
         """Remove the file at a regular end of the process."""
-        self._path.unlink(missing_ok=True)
+        for path in (self._path, self._unpublished):
+            path.unlink(missing_ok=True)
         self._file.close()
 
 
