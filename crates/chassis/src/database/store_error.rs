@@ -36,6 +36,18 @@ impl StoreError {
     pub fn is_data_refused(&self) -> bool {
         matches!(self, Self::Constraint(_))
     }
+
+    /// Whether the data violates this constraint or unique index.
+    #[must_use]
+    pub fn violates(&self, constraint: &str) -> bool {
+        let Self::Constraint(error) = self else {
+            return false;
+        };
+        let violated = error
+            .as_database_error()
+            .and_then(|error| error.constraint());
+        violated == Some(constraint)
+    }
 }
 
 impl From<sqlx::Error> for StoreError {

@@ -151,6 +151,11 @@ async fn a_system_that_is_killed_under_load_loses_and_doubles_nothing() {
     let load = LoadClients::start(&place);
     for _ in 0..3 {
         load.wait_for_more(60).await;
+        let sent_before = twilio.messages().len();
+        wait_for("messages on their way", async || {
+            (twilio.messages().len() > sent_before).then_some(())
+        })
+        .await;
         system.signal(Signal::KILL);
         system.wait_for_exit().await;
         system = start(folder.path(), &twilio.settings()).await;

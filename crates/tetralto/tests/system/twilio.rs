@@ -1,6 +1,7 @@
 //! A stub of Twilio that accepts and stores every message.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::extract::{Form, State};
 use axum::http::StatusCode;
@@ -8,6 +9,9 @@ use axum::routing::post;
 use axum::{Json, Router};
 use common::clock::Clock;
 use serde_json::{Value, json};
+
+/// The time before and after a message is accepted.
+const LATENCY: Duration = Duration::from_millis(100);
 
 /// An accepted message: recipient and text.
 pub type Message = (String, String);
@@ -59,11 +63,15 @@ async fn accept_message(
     Form(form): Form<Vec<(String, String)>>,
 ) -> (StatusCode, Json<Value>) {
     let field = |name: &str| form.iter().find(|(n, _)| n == name).unwrap().1.clone();
-    let mut messages = twilio.messages.lock().unwrap();
-    let taken = (field("To"), field("Body"));
-    messages.push((taken, Clock::system().now().to_rfc2822()));
-    let number = messages.len();
-    let created = message_json(number, &messages[number - 1]);
+    // A process that is killed leaves messages that were accepted and messages that were not.
+    tokio::time::sleep(LATENCY).await;
+    let created = {
+        let mut messages = twilio.messages.lock().unwrap();
+        let taken = (field("To"), field("Body"));
+        messages.push((taken, Clock::system().now().to_rfc2822()));
+        message_json(messages.len(), &messages[messages.len() - 1])
+    };
+    tokio::time::sleep(LATENCY).await;
     (StatusCode::CREATED, Json(created))
 }
 

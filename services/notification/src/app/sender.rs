@@ -148,7 +148,13 @@ impl ChannelSender {
             else {
                 return unknown("the messages found at the provider cannot be compared");
             };
-            if let Some(id) = ids.into_iter().find(|id| !taken.contains(id)) {
+            let mut free = ids;
+            free.retain(|id| !taken.contains(id));
+            // Lookups of the same text at the same time mostly select different messages.
+            let choice = delivery.id.as_u128() % free.len().max(1) as u128;
+            let choice = usize::try_from(choice).unwrap_or(0);
+            if choice < free.len() {
+                let id = free.swap_remove(choice);
                 return told(SendResult {
                     message_id: Some(id),
                     ..SendResult::new(SendOutcome::Found, None)

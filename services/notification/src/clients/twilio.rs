@@ -19,8 +19,10 @@ use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult, UnknownOu
 use crate::domain::phone::PhoneNumber;
 
 const MAX_RESPONSE_BYTES: usize = 1 << 20;
-/// Messages per lookup. Only the first page, with the newest messages, is read.
+/// Messages per page of a lookup.
 const PAGE_SIZE: &str = "200";
+/// Pages per lookup; they are requested until messages are older than the delivery's first attempt.
+const MAX_PAGES: usize = 10;
 /// Tolerated difference from Twilio's clock, whose times have no fractions of a second.
 const CLOCK_SKEW: TimeDelta = TimeDelta::seconds(60);
 
@@ -45,7 +47,7 @@ pub struct TwilioSettings {
     /// URL to which Twilio reports the status of messages.
     pub callback_url: Option<Url>,
     pub sender: TwilioSender,
-    /// Time-out of a request.
+    /// Time-out of sending a message, and of a lookup with all its pages.
     pub timeout: Duration,
 }
 
@@ -107,30 +109,49 @@ impl TwilioProvider {
         }
     }
 
+    /// Returns the ids of messages to the recipient with the same text, created at or after `since`.
     async fn find_messages(
         &self,
         delivery: &ClaimedDelivery,
         since: DateTime<Utc>,
     ) -> Result<Vec<String>, SendResult> {
         let since = since - CLOCK_SKEW;
-        let day = since.format("%Y-%m-%d").to_string();
-        let query = [
-            ("To", delivery.address.unmasked()),
+        let mut url = self.messages_url.clone();
+        url.query_pairs_mut()
+            .append_pair("To", delivery.address.unmasked())
             // The name of the parameter ends in `>`; the query then contains `DateSent>=`.
-            ("DateSent>", &day),
-            ("PageSize", PAGE_SIZE),
-        ];
-        let request = self.http.get(self.messages_url.clone()).query(&query);
-        let failed = |_| SendResult::new(SendOutcome::Unknown, Some("the lookup got no answer"));
-        let response = self.send_request(request).await.map_err(failed)?;
+            .append_pair("DateSent>", &since.format("%Y-%m-%d").to_string())
+            .append_pair("PageSize", PAGE_SIZE);
+        let mut found = vec![];
+        for _ in 0..MAX_PAGES {
+            let page = self.get_page(url.clone()).await?;
+            let passed = page
+                .messages
+                .iter()
+                .any(|message| !message.created_after(since));
+            let same = page.messages.into_iter();
+            let same = same.filter(|message| message.matches(&delivery.body, since));
+            found.extend(same.map(|message| message.sid));
+            // The newest messages come first.
+            let Some(next) = page.next_page_uri.filter(|_| !passed) else {
+                return Ok(found);
+            };
+            url.set_query(next.split_once('?').map(|(_, query)| query));
+        }
+        Err(unknown("there are too many messages to look through"))
+    }
+
+    async fn get_page(&self, url: Url) -> Result<MessagePage, SendResult> {
+        let response = self.send_request(self.http.get(url)).await;
+        let response = response.map_err(|_| unknown("the lookup got no answer"))?;
         if response.status() != StatusCode::OK {
             let refused = parse_error(response).await;
             let outcome = match refused.outcome {
                 outcome @ (SendOutcome::Permanent
                 | SendOutcome::Gone
                 | SendOutcome::Config
-                | SendOutcome::Suppressed) => outcome,
-                SendOutcome::Transient(wait) => SendOutcome::Transient(wait),
+                | SendOutcome::Suppressed
+                | SendOutcome::Transient(_)) => outcome,
                 SendOutcome::Sent | SendOutcome::Found | SendOutcome::Unknown => {
                     SendOutcome::Unknown
                 }
@@ -143,15 +164,13 @@ impl TwilioProvider {
             });
         }
         let page = body::read_limited(response, MAX_RESPONSE_BYTES).await;
-        let page: Option<MessagePage> = page.and_then(|json| serde_json::from_slice(&json).ok());
-        let unreadable = SendResult::new(
-            SendOutcome::Unknown,
-            Some("the answer to the lookup is invalid"),
-        );
-        let messages = page.ok_or(unreadable)?.messages.into_iter();
-        let same = messages.filter(|message| message.matches(&delivery.body, since));
-        Ok(same.map(|message| message.sid).collect())
+        page.and_then(|json| serde_json::from_slice(&json).ok())
+            .ok_or_else(|| unknown("the answer to the lookup is invalid"))
     }
+}
+
+fn unknown(detail: &str) -> SendResult {
+    SendResult::new(SendOutcome::Unknown, Some(detail))
 }
 
 impl Provider for TwilioProvider {
@@ -172,13 +191,19 @@ impl Provider for TwilioProvider {
         delivery: &'a ClaimedDelivery,
         since: DateTime<Utc>,
     ) -> BoxFuture<'a, Result<Vec<String>, SendResult>> {
-        self.find_messages(delivery, since).boxed()
+        let pages =
+            tokio::time::timeout(self.settings.timeout, self.find_messages(delivery, since));
+        pages
+            .map(|found| found.unwrap_or_else(|_| Err(unknown("the lookup got no answer"))))
+            .boxed()
     }
 }
 
 #[derive(Deserialize)]
 struct MessagePage {
     messages: Vec<MessageResource>,
+    /// Path and query of the next page.
+    next_page_uri: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -194,9 +219,13 @@ impl MessageResource {
     /// Whether the message has this body, was created at or after `since`, and did not fail.
     fn matches(&self, body: &str, since: DateTime<Utc>) -> bool {
         let failed = matches!(self.status.as_str(), "failed" | "undelivered" | "canceled");
-        let created = DateTime::parse_from_rfc2822(&self.date_created);
         // Twilio prepends a sentence to the messages of trial accounts.
-        !failed && self.body.ends_with(body) && created.is_ok_and(|created| created >= since)
+        !failed && self.body.ends_with(body) && self.created_after(since)
+    }
+
+    fn created_after(&self, since: DateTime<Utc>) -> bool {
+        let created = DateTime::parse_from_rfc2822(&self.date_created);
+        created.is_ok_and(|created| created >= since)
     }
 }
 

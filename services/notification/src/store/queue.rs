@@ -33,7 +33,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 
 pub use self::log_delivery::deliver_to_log;
-pub use self::outcome::{AttemptOutcome, record_outcomes, release};
+pub use self::outcome::{
+    AttemptOutcome, is_message_taken, record_outcomes, release, reopen_mistaken,
+};
 
 use super::delivery::parse_address;
 use crate::domain::attempt::{ClaimedDelivery, Endpoint};

@@ -1,6 +1,7 @@
 //! Sends the due deliveries of a channel: claims them in batches, sends them outside of any
 //! transaction, and records the outcomes in batches.
 
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub struct Dispatcher {
 
 /// The detail of an outcome that the database refuses.
 const REJECTED_OUTCOME_DETAIL: &str = "the provider's response cannot be stored";
+/// The detail of a lookup that found a message that another delivery found at the same time.
+const MESSAGE_TAKEN_DETAIL: &str = "the message that was found belongs to another delivery";
 
 type InFlightSends = JoinSet<Result<CompletedAttempt, DeferredDelivery>>;
 
@@ -235,8 +238,8 @@ impl Dispatcher {
 }
 
 impl Dispatcher {
-    /// Records outcomes. If the database refuses one, its details are replaced by a fixed text, so
-    /// that it does not block the others.
+    /// Records outcomes. If the database refuses one, it is recorded alone, so that it does not block
+    /// the others.
     async fn record_outcomes(
         &self,
         settled: &mut [AttemptOutcome],
@@ -245,18 +248,7 @@ impl Dispatcher {
         match queue::record_outcomes(&self.pool, settled, now).await {
             Err(error) if error.is_data_refused() => match settled {
                 [] => Ok(()),
-                [one] => {
-                    let delivery = one.attempt.delivery.id;
-                    tracing::error!(
-                        %error,
-                        %delivery,
-                        "the database refused an outcome; it is recorded without its details"
-                    );
-                    let refused =
-                        SendResult::new(one.attempt.result.outcome, Some(REJECTED_OUTCOME_DETAIL));
-                    one.attempt.result = refused;
-                    queue::record_outcomes(&self.pool, settled, now).await
-                }
+                [one] => self.record_refused(one, &error, now).await,
                 many => {
                     let (first, second) = many.split_at_mut(many.len() / 2);
                     Box::pin(self.record_outcomes(first, now)).await?;
@@ -265,6 +257,40 @@ impl Dispatcher {
             },
             recorded => recorded,
         }
+    }
+
+    /// Records an outcome that the database refused. A lookup that found the message of another
+    /// delivery is repeated; otherwise the details are replaced by a fixed text.
+    async fn record_refused(
+        &self,
+        settled: &mut AttemptOutcome,
+        refusal: &StoreError,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let AttemptOutcome {
+            attempt,
+            next_state,
+        } = settled;
+        if queue::is_message_taken(refusal) {
+            if attempt.result.outcome == SendOutcome::Found {
+                attempt.result = SendResult::new(SendOutcome::Unknown, Some(MESSAGE_TAKEN_DETAIL));
+                *next_state = NextState::Retry(now);
+                return queue::record_outcomes(&self.pool, slice::from_ref(settled), now).await;
+            }
+            let (id, message_id) = (attempt.delivery.id, attempt.result.message_id.as_deref());
+            let message_id = message_id.unwrap_or_default();
+            if queue::reopen_mistaken(&self.pool, id, message_id, now).await? {
+                self.queue_signal.wake_channel(self.channel);
+                return queue::record_outcomes(&self.pool, slice::from_ref(settled), now).await;
+            }
+        }
+        tracing::error!(
+            error = %refusal,
+            delivery = %attempt.delivery.id,
+            "the database refused an outcome; it is recorded without its details"
+        );
+        attempt.result = SendResult::new(attempt.result.outcome, Some(REJECTED_OUTCOME_DETAIL));
+        queue::record_outcomes(&self.pool, slice::from_ref(settled), now).await
     }
 
     /// Handles permanent failures: disables webhooks, deletes push subscriptions, and suppresses

@@ -16,6 +16,7 @@ mod leaks;
 mod limits;
 mod lists;
 mod lookup;
+mod lookup_conflicts;
 mod mail_server;
 mod notifications;
 mod notify;

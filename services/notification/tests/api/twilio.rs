@@ -31,6 +31,8 @@ pub enum Reply {
     AcceptThenFail(u16),
     AcceptThenBreak,
     AcceptThenSilence,
+    /// The message is accepted at once, and the response is sent when released.
+    AcceptThenWait,
     AcceptWhenReleased,
 }
 
@@ -166,6 +168,12 @@ async fn create(
             accept(&world, &form);
             std::future::pending().await
         }
+        Reply::AcceptThenWait => {
+            let message = accept(&world, &form);
+            let gate = world.lock().unwrap().gate.clone();
+            gate.notified().await;
+            (StatusCode::CREATED, Json(message)).into_response()
+        }
     }
 }
 
@@ -203,6 +211,17 @@ async fn list(
     world.lookups.push(query.clone());
     let newest_first = world.messages.iter().rev();
     let to = newest_first.filter(|message| message["to"] == query["To"].as_str());
-    let messages: Vec<_> = to.cloned().collect();
-    Json(json!({"messages": messages, "page": 0, "next_page_uri": null}))
+    let number = |name: &str| query.get(name).map_or(0, |text| text.parse().unwrap());
+    let (page, size): (usize, usize) = (number("Page"), number("PageSize"));
+    let mut messages: Vec<_> = to.skip(page * size).take(size + 1).cloned().collect();
+    let next = (messages.len() > size).then(|| {
+        let path = format!("/2010-04-01/Accounts/{ACCOUNT}/Messages.json");
+        let to = query["To"].replace('+', "%2B");
+        format!(
+            "{path}?To={to}&PageSize={size}&Page={}&PageToken=PASM",
+            page + 1
+        )
+    });
+    messages.truncate(size);
+    Json(json!({"messages": messages, "page": page, "next_page_uri": next}))
 }

@@ -82,6 +82,46 @@ pub async fn record_outcomes(
     Ok(())
 }
 
+/// Whether the database refused an outcome because the message belongs to another delivery.
+#[must_use]
+pub fn is_message_taken(error: &StoreError) -> bool {
+    error.violates("delivery_twilio_message_key")
+}
+
+/// Makes a delivery due at `now` again whose lookup found `message_id`, the message of the delivery
+/// `owner`. Returns whether there was one: its lookup had found the message by its text before the
+/// outcome of `owner` was recorded.
+pub async fn reopen_mistaken(
+    pool: &PgPool,
+    owner: Uuid,
+    message_id: &str,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let reopened = sqlx::query!(
+        "with mistaken as (
+             update notification.attempt a
+             set outcome = 'unknown', provider_message_id = null,
+                 detail = 'the message that was found belongs to another delivery'
+             from notification.delivery d
+             where d.provider = 'twilio' and d.provider_message_id = $2 and d.id <> $1
+                 and a.delivery_id = d.id and a.number = d.attempts and a.outcome = 'found'
+             returning a.delivery_id, coalesce(
+                 (select min(lost.started_at) from notification.attempt lost
+                  where lost.delivery_id = a.delivery_id and lost.outcome = 'unknown'),
+                 a.started_at) as lost_since)
+         update notification.delivery d
+         set status = 'pending', sent_at = null, due_at = $3, provider_message_id = null,
+             unknown_since = lost_since
+         from mistaken where d.id = mistaken.delivery_id and d.status in ('sent', 'dead')",
+        owner,
+        message_id,
+        now,
+    )
+    .execute(pool)
+    .await?;
+    Ok(reopened.rows_affected() > 0)
+}
+
 /// Releases claimed deliveries that were not attempted. They are due at `until`.
 pub async fn release(pool: &PgPool, held_back: &[DeferredDelivery]) -> Result<(), StoreError> {
     let ids: Vec<Uuid> = held_back.iter().map(|held| held.id).collect();
