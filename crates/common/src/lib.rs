@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod clock;
+pub mod embedded_ipv4;
 pub mod geo;
 pub mod jwt;
 pub mod notification;

@@ -1,6 +1,7 @@
 //! Addresses that are reserved for a special purpose, and so are neither places nor hosts of the
 //! public internet.
 
+use crate::embedded_ipv4::canonical_address;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -99,7 +100,7 @@ const SPECIAL_PURPOSE_IPV6: [(Ipv6Net, SpecialPurpose); 9] = [
 /// address.
 #[must_use]
 pub fn special_purpose(address: IpAddr) -> Option<SpecialPurpose> {
-    match address.to_canonical() {
+    match canonical_address(address) {
         IpAddr::V4(ip) => find_purpose(&SPECIAL_PURPOSE_IPV4, |net| net.contains(&ip)),
         IpAddr::V6(ip) if ip.is_loopback() => Some(SpecialPurpose::Loopback),
         IpAddr::V6(ip) if ip.is_unspecified() => Some(SpecialPurpose::Unspecified),

@@ -1,5 +1,6 @@
 //! Parses IP addresses and refuses special-purpose ones, which have no location.
 
+use common::embedded_ipv4::canonical_address;
 use std::net::IpAddr;
 
 use common::special_purpose::{SpecialPurpose, special_purpose};
@@ -17,15 +18,15 @@ pub enum LocateError {
     NotFound,
 }
 
-/// Parses an address that can have a location. IPv4-mapped IPv6 addresses (`::ffff:81.2.69.142`)
-/// become IPv4.
+/// Parses an address that can have a location. IPv6 addresses that stand for an IPv4 address, such as
+/// `::ffff:81.2.69.142` and `64:ff9b::81.2.69.142` (NAT64), become IPv4.
 pub fn parse_address(text: &str) -> Result<IpAddr, LocateError> {
     let text = text.trim();
     if text.is_empty() {
         return Err(LocateError::Required);
     }
     let address: IpAddr = text.parse().map_err(|_| LocateError::Invalid)?;
-    let address = address.to_canonical();
+    let address = canonical_address(address);
     match special_purpose(address) {
         Some(kind) => Err(LocateError::Reserved(kind)),
         None => Ok(address),
@@ -46,6 +47,15 @@ pub fn canonical_text(text: &str, ip: IpAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_behind_nat64_is_the_ipv4_address() {
+        let ipv4 = Ok("81.2.69.142".parse().unwrap());
+        assert_eq!(parse_address("64:ff9b::5102:458e"), ipv4);
+        assert_eq!(parse_address("64:ff9b:1::5102:458e"), ipv4);
+        let private = Err(LocateError::Reserved(SpecialPurpose::Private));
+        assert_eq!(parse_address("64:ff9b::10.1.2.3"), private);
+    }
 
     #[test]
     fn every_kind_of_reserved_address_is_named() {

@@ -1,5 +1,6 @@
 //! Verifies by DNS whether an address belongs to a crawler (forward-confirmed reverse DNS).
 
+use common::embedded_ipv4::canonical_address;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -62,7 +63,7 @@ impl DnsVerifier {
     /// Checks whether an address belongs to a host in `domains`. Returns `None` after a failure or
     /// a timeout, which prove nothing.
     pub async fn verify(&self, ip: IpAddr, domains: &[&str]) -> Option<DnsVerification> {
-        let query = self.query_address(ip.to_canonical(), domains);
+        let query = self.query_address(canonical_address(ip), domains);
         tokio::time::timeout(VERIFICATION_TIMEOUT, query)
             .await
             .ok()?

@@ -1,6 +1,7 @@
 //! Events: things that visitors do besides viewing pages, as clients send them and as they are
 //! recorded.
 
+use common::embedded_ipv4::canonical_address;
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
@@ -88,7 +89,7 @@ impl NewEvent {
             (Some(visitor), _, _) => EventActor::VisitorId(visitor),
             (None, Some(ip), Some(user_agent)) => {
                 let ip: IpAddr = ip.trim().parse().map_err(|_| ValidationError::Ip)?;
-                EventActor::AddressAndAgent(ip.to_canonical(), visit::sanitize_text(user_agent))
+                EventActor::AddressAndAgent(canonical_address(ip), visit::sanitize_text(user_agent))
             }
             // Without a visitor, the user id identifies the visitor.
             (None, _, _) => {

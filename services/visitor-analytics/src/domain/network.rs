@@ -1,5 +1,6 @@
 //! The network of an address, for use where the address itself must not appear.
 
+use common::embedded_ipv4::canonical_address;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -11,7 +12,7 @@ const IPV6_PREFIX_BITS: u8 = 48;
 /// Returns the /24 (IPv4) or /48 (IPv6) network of an address.
 #[must_use]
 pub fn network_of(address: IpAddr) -> IpNet {
-    let address = address.to_canonical();
+    let address = canonical_address(address);
     let prefix = match address {
         IpAddr::V4(_) => IPV4_PREFIX_BITS,
         IpAddr::V6(_) => IPV6_PREFIX_BITS,

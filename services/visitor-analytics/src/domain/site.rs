@@ -1,5 +1,6 @@
 //! Settings of sites, and their validation.
 
+use common::embedded_ipv4::canonical_address;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -97,7 +98,7 @@ impl SiteIgnoreRules {
                 .collect(),
             paths: paths
                 .iter()
-                .filter_map(|path| WildcardPattern::parse(path).ok())
+                .filter_map(|path| WildcardPattern::parse_path(path).ok())
                 .collect(),
             retention_start,
         }
@@ -115,7 +116,7 @@ impl SiteIgnoreRules {
 /// Parses a network in CIDR notation or a single address.
 fn parse_network(text: &str) -> Option<IpNet> {
     let address = text.parse::<IpAddr>().ok();
-    let address = address.map(|ip| IpNet::from(ip.to_canonical()));
+    let address = address.map(|ip| IpNet::from(canonical_address(ip)));
     address.or_else(|| text.parse::<IpNet>().ok().map(|network| network.trunc()))
 }
 
@@ -129,7 +130,9 @@ fn validate_ignored_addresses(texts: &[String]) -> Result<Vec<String>, Validatio
 
 fn validate_ignored_paths(paths: Vec<String>) -> Result<Vec<String>, ValidationError> {
     let is_good = |path: &String| {
-        path.starts_with(['/', '*']) && !path.contains('\0') && WildcardPattern::parse(path).is_ok()
+        path.starts_with(['/', '*'])
+            && !path.contains('\0')
+            && WildcardPattern::parse_path(path).is_ok()
     };
     let are_good = paths.len() <= MAX_IGNORE_RULES && paths.iter().all(is_good);
     are_good

@@ -3,6 +3,7 @@
 mod error;
 mod fields;
 
+use common::embedded_ipv4::canonical_address;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -143,7 +144,7 @@ impl NewVisit {
         let host = url.host_str().unwrap_or_default();
         let site = normalize_domain(from.site.as_deref().unwrap_or(host))?;
         let ip: IpAddr = from.ip.trim().parse().map_err(|_| ValidationError::Ip)?;
-        let ip = ip.to_canonical();
+        let ip = canonical_address(ip);
         let own =
             |id: Option<String>, field| id.map(|id| validate_external_id(id, field)).transpose();
         let visitor_id = own(from.visitor_id, "visitor_id")?;
