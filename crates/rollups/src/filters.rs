@@ -45,7 +45,12 @@ pub fn add_filter(
     if text.contains('\0') {
         return Err(FilterError::InvalidValue);
     }
-    let pattern = WildcardPattern::parse(text).map_err(|_| FilterError::InvalidValue)?;
+    let pattern = if subject.is_page() {
+        WildcardPattern::parse_path(text)
+    } else {
+        WildcardPattern::parse(text)
+    };
+    let pattern = pattern.map_err(|_| FilterError::InvalidValue)?;
     let is_same = |filter: &AttributeFilter| {
         filter.attribute == subject && filter.property.as_deref() == property
     };

@@ -1,3 +1,3 @@
 //! Patterns of filters, goals and ignore rules.
 
-pub use wildcard::{PatternTooLong, WildcardPattern};
+pub use wildcard::{PatternTooLong, WildcardPattern, normalize_path};

@@ -38,6 +38,13 @@ impl Attribute {
         Some(Self::Dimension(dimension))
     }
 
+    /// Whether the values are paths of pages.
+    #[must_use]
+    pub fn is_page(self) -> bool {
+        let pages = [Dimension::Page, Dimension::EntryPage, Dimension::ExitPage];
+        pages.map(Self::Dimension).contains(&self)
+    }
+
     /// Like [`Self::from_name`]; of `property:plan` also returns the property's name.
     #[must_use]
     pub fn parse(name: &str) -> Option<(Self, Option<&str>)> {

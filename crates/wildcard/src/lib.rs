@@ -10,6 +10,10 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod page_path;
+
+pub use page_path::normalize_path;
+
 const MAX_PATTERN_BYTES: usize = 1_024;
 
 /// A pattern in which `*` matches any number of characters. A backslash escapes the next character.
@@ -41,6 +45,16 @@ impl WildcardPattern {
             }
         }
         Ok(Self { parts })
+    }
+
+    /// Parses a pattern for [normalized](normalize_path) paths of pages. The pattern may be written
+    /// with or without percent-encoding: `/danke/schön` and `/danke/sch%c3%b6n` are the same.
+    pub fn parse_path(text: &str) -> Result<Self, PatternTooLong> {
+        let Self { parts } = Self::parse(text)?;
+        let parts = parts.iter().map(|part| normalize_path(part).into_owned());
+        Ok(Self {
+            parts: parts.collect(),
+        })
     }
 
     /// Returns a pattern that matches no text.
@@ -106,6 +120,23 @@ impl WildcardPattern {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_may_be_written_with_or_without_encoding() {
+        let matches = |pattern: &str| {
+            let pattern = WildcardPattern::parse_path(pattern).unwrap();
+            pattern.matches("/danke/sch%C3%B6n*/a%7Cb")
+        };
+        for pattern in [
+            "/danke/schön\\*/a|b",
+            "/danke/sch%c3%b6n\\*/a%7cb",
+            "/d%61nke/*",
+            "*ö*",
+        ] {
+            assert!(matches(pattern), "{pattern}");
+        }
+        assert!(!matches("/danke/schon*"));
+    }
 
     #[test]
     fn a_wildcard_stands_for_anything() {

@@ -1,7 +1,9 @@
 //! Validation of single fields.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
+use rollups::pattern::normalize_path;
 use serde_json::{Map, Value};
 use url::Url;
 use user_agent::RequestHeaders;
@@ -23,7 +25,11 @@ pub(super) fn parse_page_url(text: &str) -> Result<Url, ValidationError> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(ValidationError::Url(format!("not {}", url.scheme())));
     }
-    Ok(strip_fragment_and_credentials(url))
+    let mut url = strip_fragment_and_credentials(url);
+    if let Cow::Owned(path) = normalize_path(url.path()) {
+        url.set_path(&path);
+    }
+    Ok(url)
 }
 
 /// Parses a referrer: the URL of a page or an Android app.

@@ -161,7 +161,7 @@ fn parse_steps(request: &FunnelRequest) -> Result<(Vec<FunnelStep>, FunnelRules)
     let steps = request.steps.iter().enumerate().map(|(place, step)| {
         let field = format!("steps[{place}]");
         match (&step.page, &step.event) {
-            (Some(page), None) => match WildcardPattern::parse(page) {
+            (Some(page), None) => match WildcardPattern::parse_path(page) {
                 Ok(pattern) => Ok(FunnelStep::Page(pattern)),
                 Err(error) => Err(invalid(field + ".page", error.to_string())),
             },

@@ -138,7 +138,7 @@ fn parse_depth(report: &ReportRequest) -> Result<usize, Problem> {
 fn parse_around(report: &ReportRequest) -> Result<Option<WildcardPattern>, Problem> {
     let page = report
         .own_param("around")
-        .map(WildcardPattern::parse)
+        .map(WildcardPattern::parse_path)
         .transpose();
     page.map_err(|e| invalid_param("around", e.to_string()))
 }

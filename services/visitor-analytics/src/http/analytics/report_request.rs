@@ -153,7 +153,7 @@ impl ReportRequest {
         let target = GoalTarget::accept(goal.page.clone(), goal.event_type.clone());
         let reach = match target.map_err(|_| invalid_goal())? {
             GoalTarget::Page(page) => {
-                GoalMatcher::Page(WildcardPattern::parse(&page).map_err(|_| invalid_goal())?)
+                GoalMatcher::Page(WildcardPattern::parse_path(&page).map_err(|_| invalid_goal())?)
             }
             GoalTarget::Event(kind) => {
                 let happened = store
