@@ -61,12 +61,15 @@ MATOMO = ["search", "social", "ai-assistant"]
 
 
 def sources(folder: pathlib.Path) -> list[str]:
-    """Lines `host, name or word<tab>kind<tab>name`; `{}` stands for a country."""
+    """Lines `host, name or word<tab>kind<tab>name<tab>display name`; `{}` stands for a country."""
     found: dict[str, tuple[str, str]] = {}
+    display_names: dict[str, str] = {}
     for kind in MATOMO:
         for line in (folder / f"matomo-{kind}.jsonl").read_text().splitlines():
             entry = json.loads(line)
-            name = entry["name"].replace("%2B", "+").lower().rstrip("!")
+            display_name = entry["name"].replace("%2B", "+").rstrip("!")
+            name = display_name.lower()
+            display_names.setdefault(name, display_name)
             # What several names share is called by the first: Google, not Google Images.
             for domain in entry["domains"]:
                 key = domain.lower().removeprefix("www.")
@@ -98,7 +101,10 @@ def sources(folder: pathlib.Path) -> list[str]:
         if found.get(short, ("", ""))[0] == kind:
             found[key] = (kind, short)
     chosen = {key: value for key, value in found.items() if not NO_SOURCES.search(key)}
-    return [f"{key}\t{kind}\t{name}" for key, (kind, name) in sorted(chosen.items())]
+    return [
+        f"{key}\t{kind}\t{name}\t{display_names.get(name, name)}"
+        for key, (kind, name) in sorted(chosen.items())
+    ]
 
 
 def main(crawlers: pathlib.Path, ua_parser: pathlib.Path, attribution: pathlib.Path) -> None:

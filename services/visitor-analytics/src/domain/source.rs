@@ -8,9 +8,13 @@ mod query_parameters;
 
 pub use channel::AcquisitionChannel;
 pub use click_id::AdNetwork;
+pub use known_sources::display_name;
 pub use query_parameters::QueryParameterAllowlist;
 
+use std::borrow::Cow;
+
 use bot_detection::is_referrer_spam;
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use self::host::{is_same_site, normalized_host};
@@ -54,6 +58,7 @@ impl TrafficSource {
         let source = utm.source.as_deref().map(str::to_lowercase);
         let medium = utm.medium.as_deref().map(str::to_lowercase);
         let named = source.as_deref().and_then(known_sources::find_by_name);
+        let is_webmail = referrer.is_some_and(known_sources::is_webmail);
         // Facebook also adds its click id to links in Instagram, where the referrer is more
         // precise.
         let click = click.filter(|click| !click.is_less_specific_than(found.as_ref()));
@@ -61,12 +66,13 @@ impl TrafficSource {
         let medium = medium
             .or_else(|| click.map(|click| click.medium(found.as_ref()).to_owned()))
             .or_else(|| found.as_ref().map(|source| source.kind.medium().to_owned()))
+            .or_else(|| is_webmail.then(|| "email".to_owned()))
             .or_else(|| host.as_ref().map(|_| "referral".to_owned()))
             .unwrap_or_else(|| "(none)".to_owned());
         let by_link = |source: &KnownSource| source.name.to_owned();
         let kind = match (&source, click) {
             (Some(_), _) => named.map(|source| source.kind),
-            (None, Some(click)) => click.source_kind(),
+            (None, Some(click)) => click.source_kind(found.as_ref()),
             (None, None) => found.as_ref().map(|source| source.kind),
         };
         let source = source
@@ -101,7 +107,7 @@ impl UtmParameters {
                 "utm_content" => &mut utm.content,
                 _ => continue,
             };
-            let mut text = value.replace(char::is_control, "");
+            let mut text = decode_repeatedly(value).replace(char::is_control, "");
             text.truncate(text.floor_char_boundary(MAX_UTM_BYTES));
             if field.is_none() && !text.trim().is_empty() {
                 *field = Some(text.trim().to_owned());
@@ -109,6 +115,23 @@ impl UtmParameters {
         }
         utm
     }
+}
+
+/// Decodes a value that was encoded several times, such as `no%2520code`, which some senders do.
+fn decode_repeatedly(value: Cow<'_, str>) -> Cow<'_, str> {
+    const MAX_ROUNDS: usize = 3;
+    let mut text = value;
+    for _ in 0..MAX_ROUNDS {
+        if !text.contains('%') {
+            break;
+        }
+        let decoded = match percent_decode_str(&text).decode_utf8() {
+            Ok(Cow::Owned(decoded)) => decoded,
+            Ok(Cow::Borrowed(_)) | Err(_) => break,
+        };
+        text = Cow::Owned(decoded);
+    }
+    text
 }
 
 #[cfg(test)]

@@ -158,7 +158,7 @@ pub(super) fn classify(
         ),
         (
             AcquisitionChannel::Email,
-            mail.contains(&source) || mail.contains(&medium),
+            is(SourceKind::Email) || mail.contains(&source) || mail.contains(&medium),
         ),
         (
             AcquisitionChannel::Affiliates,

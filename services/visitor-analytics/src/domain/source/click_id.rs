@@ -109,8 +109,11 @@ impl AdNetwork {
         }
     }
 
-    pub(super) const fn source_kind(self) -> Option<SourceKind> {
+    /// The kind of the source. Ads of search networks on a video site are video ads.
+    pub(super) fn source_kind(self, referrer: Option<&KnownSource>) -> Option<SourceKind> {
+        let is_on_video = referrer.is_some_and(|source| source.kind == SourceKind::Video);
         Some(match self {
+            Self::GoogleAds | Self::Microsoft | Self::Yandex if is_on_video => SourceKind::Video,
             Self::GoogleAds | Self::GoogleDisplay | Self::Microsoft | Self::Yandex => {
                 SourceKind::Search
             }

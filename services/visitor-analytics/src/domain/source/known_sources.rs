@@ -1,5 +1,5 @@
-//! Known sources (search engines, social networks, video sites, shops, AI assistants) by host and
-//! by the names that campaigns use (see `data/README.md`).
+//! Known sources (search engines, social networks, video sites, shops, AI assistants, mail programs)
+//! by host and by the names that campaigns use (see `data/README.md`).
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -15,12 +15,16 @@ pub(super) enum SourceKind {
     Video,
     Shopping,
     Assistant,
+    Email,
+    /// Another site with a name of its own, such as Wikipedia.
+    Website,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct KnownSource {
     pub(super) name: &'static str,
     pub(super) kind: SourceKind,
+    display_name: &'static str,
 }
 
 impl SourceKind {
@@ -30,54 +34,87 @@ impl SourceKind {
             Self::Search => "organic",
             Self::Social => "social",
             Self::Assistant => "ai-assistant",
-            Self::Video | Self::Shopping => "referral",
+            Self::Email => "email",
+            Self::Video | Self::Shopping | Self::Website => "referral",
         }
     }
 }
 
 static KNOWN_SOURCES: LazyLock<HashMap<&'static str, KnownSource>> = LazyLock::new(|| {
-    let lines = include_str!("../../../data/sources.tsv").lines();
-    let listed = lines.filter_map(|line| {
+    let lists = [
+        include_str!("../../../data/sources.tsv"),
+        include_str!("../../../data/services.tsv"),
+    ];
+    let listed = lists.into_iter().flat_map(str::lines).filter_map(|line| {
         let mut parts = line.split('\t');
-        let (key, kind, name) = (parts.next()?, parts.next()?, parts.next()?);
+        let mut next = || parts.next();
+        let (key, kind, name, display_name) = (next()?, next()?, next()?, next()?);
         let kind = match kind {
             "search" => SourceKind::Search,
             "social" => SourceKind::Social,
             "video" => SourceKind::Video,
             "shopping" => SourceKind::Shopping,
+            "email" => SourceKind::Email,
+            "website" => SourceKind::Website,
             _ => SourceKind::Assistant,
         };
-        Some((key, KnownSource { name, kind }))
+        let source = KnownSource {
+            name,
+            kind,
+            display_name,
+        };
+        Some((key, source))
     });
     listed.collect()
 });
 
-/// Subdomains under which a search engine's domain is still the search engine.
+/// Search engines with other services on the same domain, such as `developers.google.com`. Only some
+/// of their subdomains are the search engine.
+const PORTALS: [&str; 13] = [
+    "google", "yahoo", "yandex", "baidu", "naver", "mailru", "seznam", "aol", "msn", "daum",
+    "sogou", "web.de", "t-online",
+];
+/// Subdomains under which a portal's domain is still the search engine.
 const SEARCH_PREFIXES: [&str; 12] = [
     "m", "search", "images", "image", "lite", "html", "start", "amp", "suche", "web", "r", "l",
 ];
-
-/// Android apps, whose referrers contain the package name instead of a host.
-const ANDROID_APPS: [(&str, &str); 18] = [
-    ("com.google.android.googlequicksearchbox", "google"),
-    ("com.google.android.youtube", "youtube"),
-    ("com.facebook.katana", "facebook"),
-    ("com.facebook.lite", "facebook"),
-    ("com.facebook.orca", "facebook"),
-    ("com.instagram.android", "instagram"),
-    ("com.instagram.barcelona", "threads"),
-    ("com.twitter.android", "twitter"),
-    ("com.linkedin.android", "linkedin"),
-    ("com.pinterest", "pinterest"),
-    ("com.reddit.frontpage", "reddit"),
-    ("com.snapchat.android", "snapchat"),
-    ("com.zhiliaoapp.musically", "tiktok"),
-    ("org.telegram.messenger", "telegram"),
-    ("com.whatsapp", "whatsapp"),
-    ("com.openai.chatgpt", "chatgpt"),
-    ("ai.perplexity.app.android", "perplexity"),
-    ("com.anthropic.claude", "claude"),
+/// Subdomains under which the domain of another search engine is not the search engine.
+const NON_SEARCH_PREFIXES: [&str; 14] = [
+    "mail",
+    "webmail",
+    "blog",
+    "docs",
+    "dev",
+    "developer",
+    "developers",
+    "support",
+    "help",
+    "forum",
+    "community",
+    "status",
+    "careers",
+    "jobs",
 ];
+/// Subdomains of unknown domains under which people read their mail.
+const MAIL_PREFIXES: [&str; 7] = [
+    "mail",
+    "webmail",
+    "email",
+    "e-mail",
+    "owa",
+    "roundcube",
+    "zimbra",
+];
+
+/// Returns the name of a source as people write it, such as `Wikipedia` of `wikipedia`. The name of
+/// an unknown source is the source itself.
+#[must_use]
+pub fn display_name(source: &str) -> &str {
+    match source {
+        "(direct)" => "Direct",
+        source => find_by_name(source).map_or(source, |found| found.display_name),
+    }
+}
 
 /// Finds the source that `utm_source` names, by its name or host.
 pub(super) fn find_by_name(word: &str) -> Option<KnownSource> {
@@ -94,21 +131,23 @@ pub(super) fn find_by_name(word: &str) -> Option<KnownSource> {
 pub(super) fn find_by_referrer(page: &Url) -> Option<KnownSource> {
     let name = normalized_host(page);
     if page.scheme() == "android-app" {
-        let app = ANDROID_APPS.iter().find(|(package, _)| *package == name);
-        return app.and_then(|(_, name)| KNOWN_SOURCES.get(name).copied());
+        return KNOWN_SOURCES.get(name).copied();
     }
     find_by_host(name, page.path())
+}
+
+/// Whether the referrer is a page on which people read their mail.
+pub(super) fn is_webmail(page: &Url) -> bool {
+    let name = normalized_host(page);
+    let first = name.split_once('.').filter(|(_, rest)| rest.contains('.'));
+    page.scheme() != "android-app" && first.is_some_and(|(first, _)| MAIL_PREFIXES.contains(&first))
 }
 
 fn find_by_host(name: &str, path: &str) -> Option<KnownSource> {
     if let Some(found) = find_by_path(name, path) {
         return Some(found);
     }
-    if let Some(found) = KNOWN_SOURCES
-        .get(name)
-        .copied()
-        .or_else(|| find_by_country_domain(name))
-    {
+    if let Some(found) = find_exactly(name) {
         return Some(found);
     }
     let mut rest = name;
@@ -116,22 +155,28 @@ fn find_by_host(name: &str, path: &str) -> Option<KnownSource> {
         if !parent.contains('.') {
             return None;
         }
-        let found = KNOWN_SOURCES
-            .get(parent)
-            .copied()
-            .or_else(|| find_by_country_domain(parent));
-        // mail.google.com and developers.google.com are not the search engine.
-        let is_same = |source: &KnownSource| {
-            source.kind != SourceKind::Search
-                || SEARCH_PREFIXES.contains(&prefix)
-                || prefix.len() == 2
-        };
-        if found.is_some() {
-            return found.filter(is_same);
+        if let Some(found) = find_exactly(parent) {
+            return Some(found).filter(|source| has_subdomain(source, prefix));
         }
         rest = parent;
     }
     None
+}
+
+fn find_exactly(host: &str) -> Option<KnownSource> {
+    let found = KNOWN_SOURCES.get(host).copied();
+    found.or_else(|| find_by_country_domain(host))
+}
+
+/// Whether the subdomain `prefix` of a source's host belongs to the source.
+fn has_subdomain(source: &KnownSource, prefix: &str) -> bool {
+    match source.kind {
+        SourceKind::Search if PORTALS.contains(&source.name) => {
+            SEARCH_PREFIXES.contains(&prefix) || prefix.len() == 2
+        }
+        SourceKind::Search => !NON_SEARCH_PREFIXES.contains(&prefix),
+        _ => true,
+    }
 }
 
 /// Finds a source that is a part of a site, such as `x.com/i/grok`.

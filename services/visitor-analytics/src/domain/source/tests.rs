@@ -71,3 +71,165 @@ fn hostile_hosts_cost_little_and_mean_nothing() {
     );
     assert_eq!(found[2], "Referral");
 }
+
+#[test]
+fn subdomains_belong_to_their_service() {
+    for (referrer, expected, name) in [
+        (
+            "https://noai.duckduckgo.com/",
+            "duckduckgo organic Organic Search",
+            "DuckDuckGo",
+        ),
+        (
+            "https://safe.duckduckgo.com/",
+            "duckduckgo organic Organic Search",
+            "DuckDuckGo",
+        ),
+        (
+            "https://www2.bing.com/search?q=a",
+            "bing organic Organic Search",
+            "Bing",
+        ),
+        (
+            "https://edgeservices.bing.com/",
+            "bing organic Organic Search",
+            "Bing",
+        ),
+        (
+            "https://s20-eu4.startpage.com/",
+            "startpage organic Organic Search",
+            "Startpage",
+        ),
+        (
+            "https://developers.google.com/",
+            "developers.google.com referral Referral",
+            "developers.google.com",
+        ),
+        (
+            "https://blog.duckduckgo.com/",
+            "blog.duckduckgo.com referral Referral",
+            "blog.duckduckgo.com",
+        ),
+        (
+            "https://copilot.cloud.microsoft/",
+            "copilot ai-assistant AI Assistants",
+            "Microsoft Copilot",
+        ),
+        (
+            "https://gemini.google.com/app",
+            "gemini ai-assistant AI Assistants",
+            "Google Gemini",
+        ),
+        (
+            "https://www.perplexity.ai/",
+            "perplexity ai-assistant AI Assistants",
+            "Perplexity",
+        ),
+        (
+            "https://www.phind.com/",
+            "phind ai-assistant AI Assistants",
+            "Phind",
+        ),
+        (
+            "https://cac-excel.officeapps.live.com/x",
+            "microsoft office referral Referral",
+            "Microsoft Office",
+        ),
+        (
+            "https://en.m.wikipedia.org/",
+            "wikipedia referral Referral",
+            "Wikipedia",
+        ),
+        ("https://t.co/abc", "twitter social Organic Social", "X"),
+        ("https://mail.google.com/", "gmail email Email", "Gmail"),
+        (
+            "android-app://com.google.android.gm",
+            "gmail email Email",
+            "Gmail",
+        ),
+        (
+            "android-app://com.google.android.gm/",
+            "gmail email Email",
+            "Gmail",
+        ),
+        (
+            "https://outlook.live.com/mail/0/",
+            "outlook email Email",
+            "Outlook",
+        ),
+        (
+            "https://eu.mail.yahoo.com/d",
+            "yahoo mail email Email",
+            "Yahoo Mail",
+        ),
+        (
+            "https://www.icloud.com/mail/",
+            "icloud mail email Email",
+            "iCloud Mail",
+        ),
+        (
+            "https://webmail.provider.example/",
+            "webmail.provider.example email Email",
+            "webmail.provider.example",
+        ),
+        (
+            "https://mail.example/",
+            "mail.example referral Referral",
+            "mail.example",
+        ),
+        (
+            "https://b.example/",
+            "b.example referral Referral",
+            "b.example",
+        ),
+    ] {
+        let found = origin("https://a.test/", Some(referrer));
+        assert_eq!(found.join(" "), expected, "{referrer}");
+        assert_eq!(display_name(&found[0]), name, "{referrer}");
+    }
+    assert_eq!(display_name("(direct)"), "Direct");
+    assert_eq!(display_name("newsletter"), "newsletter");
+}
+
+#[test]
+fn values_that_were_encoded_twice_are_decoded() {
+    let utm = |query: &str| {
+        let url = Url::parse(&format!("https://a.example/?{query}")).unwrap();
+        TrafficSource::detect(&url, None, None).utm.source.unwrap()
+    };
+    for (query, source) in [
+        ("utm_source=no%2520code%2520founders", "no code founders"),
+        ("utm_source=no%252520code", "no code"),
+        ("utm_source=no%20code", "no code"),
+        ("utm_source=no+code", "no code"),
+        ("utm_source=100%25", "100%"),
+        ("utm_source=caf%25C3%25A9", "café"),
+        ("utm_source=%25FF", "%FF"),
+        ("utm_source=50%25%20off", "50% off"),
+    ] {
+        assert_eq!(utm(query), source, "{query}");
+    }
+}
+
+#[test]
+fn ads_on_video_sites_are_paid_video() {
+    let youtube = Some("https://www.youtube.com/watch");
+    for (query, referrer, expected) in [
+        ("?gad_source=1", None, "google cpc Paid Search"),
+        (
+            "?gad_source=1&gbraid=x",
+            Some("https://www.google.com/"),
+            "google cpc Paid Search",
+        ),
+        ("?gclid=1", youtube, "google cpc Paid Video"),
+        (
+            "?wbraid=1",
+            Some("android-app://com.google.android.youtube/"),
+            "google cpc Paid Video",
+        ),
+        ("?fbclid=1", youtube, "facebook social Organic Social"),
+    ] {
+        let found = origin(&format!("https://a.example/{query}"), referrer);
+        assert_eq!(found.join(" "), expected, "{query} {referrer:?}");
+    }
+}
