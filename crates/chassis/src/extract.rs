@@ -120,6 +120,20 @@ pub fn parse_object<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Proble
     parse_json(bytes)
 }
 
+/// Parses a JSON object. Also returns the names of its unknown fields, which are ignored.
+pub fn parse_object_leniently<T: DeserializeOwned>(
+    bytes: &[u8],
+) -> Result<(T, Vec<String>), Problem> {
+    let mut unknown = vec![];
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let is_object = bytes.trim_ascii_start().first() == Some(&b'{');
+    let ignored = |name: serde_ignored::Path<'_>| unknown.push(name.to_string());
+    match serde_ignored::deserialize(&mut deserializer, ignored) {
+        Ok(value) if is_object && deserializer.end().is_ok() => Ok((value, unknown)),
+        _ => parse_object(bytes).map(|value| (value, vec![])),
+    }
+}
+
 /// Parses JSON. Malformed JSON is a 400; an invalid value is a 422 with the path of the field.
 pub fn parse_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
     // Tracking the path is slow, so it is done only after an error.

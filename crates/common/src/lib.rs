@@ -10,5 +10,6 @@ pub mod embedded_ipv4;
 pub mod geo;
 pub mod jwt;
 pub mod notification;
+pub mod readable_url;
 pub mod special_purpose;
 pub mod visitor_analytics;

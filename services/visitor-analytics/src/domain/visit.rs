@@ -61,6 +61,9 @@ pub struct SubmittedVisit {
     pub user_agent: Option<String>,
     /// The URL of the referring page or Android app. An invalid URL is ignored.
     pub referrer: Option<String>,
+    /// The name of the header `Referer`. Used if `referrer` is missing.
+    #[schema(deprecated)]
+    pub referer: Option<String>,
     /// The title of the page. Cut to 1,024 bytes.
     pub title: Option<String>,
     /// The request method, at most 16 letters. Defaults to `GET`.
@@ -140,7 +143,8 @@ impl NewVisit {
         let mut url = parse_page_url(&from.url)?;
         let click = AdNetwork::from_url(&url);
         policy.query_parameters.strip_disallowed(&mut url);
-        let referrer = from.referrer.as_deref().and_then(parse_referrer);
+        let referrer = from.referrer.or(from.referer);
+        let referrer = referrer.as_deref().and_then(parse_referrer);
         let host = url.host_str().unwrap_or_default();
         let site = normalize_domain(from.site.as_deref().unwrap_or(host))?;
         let ip: IpAddr = from.ip.trim().parse().map_err(|_| ValidationError::Ip)?;

@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use chassis::Problem;
-use chassis::extract::{parse_json, parse_object, read_json_bytes};
+use chassis::extract::{parse_json, parse_object_leniently, read_json_bytes};
 use chassis::json_response::json_with_capacity;
 use chrono::{DateTime, Utc};
 use common::geo::{ItemError, Location};
@@ -47,6 +47,10 @@ pub(super) struct SubmissionResponse {
     #[serde(serialize_with = "serialize_location")]
     #[schema(value_type = Option<Location>)]
     location: Option<Arc<Location>>,
+    /// What may be a mistake of the client: fields with unknown names, which are ignored. Omitted if
+    /// there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 /// Serializes a location without copying it, because many visits share one.
@@ -124,22 +128,24 @@ pub(super) async fn submit(
     if body.trim_ascii_start().first() == Some(&b'[') {
         return context.submit_batch(&body).await;
     }
-    let visit = context.accept(parse_object(&body)?)?;
+    let (visit, unknown_fields) = parse_object_leniently(&body)?;
+    let visit = context.accept(visit)?;
+    let warnings = unknown_field_warnings(&unknown_fields);
     if state.ignore_rules.count_if_ignored(&visit) {
-        return json_with_capacity(
-            StatusCode::CREATED,
-            &SubmissionResponse::ignored(visit.id),
-            RESPONSE_BYTES_PER_VISIT,
-        );
+        let mut answer = SubmissionResponse::ignored(visit.id);
+        answer.warnings = warnings;
+        return json_with_capacity(StatusCode::CREATED, &answer, RESPONSE_BYTES_PER_VISIT);
     }
     let received = state
         .ingest
         .ingest(vec![visit], scope.new_site_policy(), context.now);
     let received = received.await.map_err(|e| error::from_record(&e))?;
     let answer = received.into_iter().next().transpose();
-    let answer = answer
-        .map_err(refusal_problem)?
-        .map(SubmissionResponse::from);
+    let answer = answer.map_err(refusal_problem)?.map(|received| {
+        let mut answer = SubmissionResponse::from(received);
+        answer.warnings = warnings;
+        answer
+    });
     json_with_capacity(StatusCode::CREATED, &answer, RESPONSE_BYTES_PER_VISIT)
 }
 
@@ -158,9 +164,14 @@ impl SubmitContext<'_> {
             return Err(Problem::invalid("body", "TOO_MANY_VISITS", detail));
         }
         let mut results: Vec<VisitResult> = items.iter().map(|_| VisitResult::default()).collect();
+        let mut warnings = vec![vec![]; items.len()];
         let (mut places, mut visits) = (vec![], Vec::with_capacity(items.len()));
         for (place, item) in items.iter().enumerate() {
-            let visit = parse_object(item.get().as_bytes()).and_then(|visit| self.accept(visit));
+            let parsed = parse_object_leniently(item.get().as_bytes());
+            let visit = parsed.and_then(|(visit, unknown_fields)| {
+                warnings[place] = unknown_field_warnings(&unknown_fields);
+                self.accept(visit)
+            });
             match visit {
                 Ok(visit) if self.state.ignore_rules.count_if_ignored(&visit) => {
                     results[place].response = SubmissionResponse::ignored(visit.id);
@@ -183,6 +194,9 @@ impl SubmitContext<'_> {
                 }
             }
         }
+        for (result, warnings) in results.iter_mut().zip(warnings) {
+            result.response.warnings = warnings;
+        }
         let room = RESPONSE_BYTES_PER_VISIT * results.len();
         json_with_capacity(StatusCode::OK, &VisitBatchResponse { results }, room)
     }
@@ -193,6 +207,16 @@ impl SubmitContext<'_> {
         self.scope.check_site(&visit.site)?;
         Ok(visit)
     }
+}
+
+fn unknown_field_warnings(names: &[String]) -> Vec<String> {
+    const MAX_WARNINGS: usize = 10;
+    const MAX_NAME_CHARS: usize = 64;
+    let names = names.iter().take(MAX_WARNINGS);
+    let shown = names.map(|name| name.chars().take(MAX_NAME_CHARS).collect::<String>());
+    shown
+        .map(|name| format!("the field `{name}` is unknown and was ignored"))
+        .collect()
 }
 
 fn refusal_problem(refusal: AdmissionError) -> Problem {
@@ -226,6 +250,7 @@ impl From<IngestedVisit> for SubmissionResponse {
             bot_score: Some(received.verdict.score),
             bot_reasons: received.verdict.reasons.iter().map(|r| r.code()).collect(),
             location: received.location,
+            warnings: vec![],
         }
     }
 }
