@@ -136,6 +136,8 @@ def test_excluded_paths() -> None:
     assert all(map(rules.match, ["/health", "/health/", "/internal/", "/internal/a/b"]))
     assert all(map(rules.match, ["/blog/a/print/", "/blog/a/print"]))
     assert not any(map(rules.match, ["/healthy", "/health/tips/", "/internal", "/"]))
+    for encoded in ("/danke/schön", "/danke/sch%C3%B6n", "/danke/sch%c3%b6n"):
+        assert Patterns.parse_paths([encoded]).match("/danke/schön/")
 
 
 def test_trouble_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:

@@ -3,10 +3,12 @@
 use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+use crate::readable_url::readable_path;
 
 /// Event about a new session of a person. Its `data` is a [`VisitorArrived`].
 pub const VISITOR_ARRIVED: &str = "visitor.arrived";
@@ -24,7 +26,8 @@ pub struct Visit {
     pub received_at: DateTime<Utc>,
     /// URL of the page, without fragment and credentials.
     pub url: String,
-    /// Path of `url`.
+    /// Path of `url`. In JSON with decoded characters, such as `/schön`.
+    #[serde(serialize_with = "serialize_readable_path")]
     pub path: String,
     /// Title of the page.
     pub title: Option<String>,
@@ -32,6 +35,9 @@ pub struct Visit {
     pub referrer: Option<String>,
     /// Traffic source: `utm_source`, a name such as `google`, a host, or `(direct)`.
     pub source: String,
+    /// Name of the source as people write it, such as `Wikipedia` or `X`.
+    #[serde(default)]
+    pub source_name: String,
     /// Traffic medium: `utm_medium`, `cpc`, `organic`, `social`, `ai-assistant`, `referral` or
     /// `(none)`.
     pub medium: String,
@@ -117,6 +123,14 @@ pub struct Visit {
     pub scroll_depth: Option<u8>,
     /// Custom properties that the site sent with the visit.
     pub properties: Map<String, Value>,
+}
+
+/// Serializes the path of a page [as people read it](readable_path).
+pub fn serialize_readable_path<S: Serializer>(
+    path: &str,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&readable_path(path))
 }
 
 /// The `data` of the event `visitor.arrived`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 _STATUS = re.compile(r"([1-5])xx|([1-5]\d\d)", re.IGNORECASE)
 
@@ -26,8 +27,11 @@ class Patterns:
 
     @classmethod
     def parse_paths(cls, patterns: Iterable[str]) -> Patterns:
-        """Compile path patterns. Without a ``*`` at the end, a trailing slash is optional."""
-        listed = list(patterns)
+        """Compile path patterns, percent-encoded or not, for decoded paths.
+
+        Without a ``*`` at the end, a trailing slash is optional.
+        """
+        listed = [unquote(text) for text in patterns]
         bare = [text.rstrip("/") for text in listed if not text.endswith("*")]
         return cls.parse((*listed, *bare, *(f"{text}/" for text in bare)))
 

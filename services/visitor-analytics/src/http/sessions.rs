@@ -5,7 +5,7 @@ use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::{Path, Query};
 use chrono::{DateTime, Utc};
-use common::visitor_analytics::Visit;
+use common::visitor_analytics::{Visit, serialize_readable_path};
 use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -53,13 +53,17 @@ pub(super) struct SessionResponse {
     /// Whether the session has exactly one visit.
     is_bounce: bool,
     /// Path of the first visit.
+    #[serde(serialize_with = "serialize_readable_path")]
     entry_path: String,
     /// Path of the last visit.
+    #[serde(serialize_with = "serialize_readable_path")]
     exit_path: String,
     /// URL of the referring page.
     referrer: Option<String>,
     /// Where the visitor came from, such as `google` or `(direct)`.
     source: String,
+    /// Name of the source as people write it, such as `Wikipedia` or `X`.
+    source_name: String,
     /// How the visitor came, such as `organic` or `(none)`.
     medium: String,
     /// Acquisition channel, such as `Organic Search`.
@@ -113,6 +117,7 @@ pub(super) struct JourneyStep {
     /// Time of the page view.
     timestamp: DateTime<Utc>,
     /// Path of the page.
+    #[serde(serialize_with = "serialize_readable_path")]
     path: String,
     /// Title of the page.
     title: Option<String>,
@@ -193,6 +198,7 @@ impl From<SessionDetails> for SessionResponse {
             user_id: entry.user_id,
             referrer: entry.referrer,
             source: entry.source,
+            source_name: entry.source_name,
             medium: entry.medium,
             channel: entry.channel,
             utm_source: entry.utm_source,

@@ -22,6 +22,7 @@ mod limits;
 mod live;
 mod naive_reports;
 mod name_server;
+mod page_addresses;
 mod privacy;
 mod realtime;
 mod reclassification;

@@ -16,7 +16,7 @@ pub enum ColumnType {
 }
 
 /// Names and types of the columns, in the order of files.
-pub const EXPORT_COLUMNS: [(&str, ColumnType); 51] = [
+pub const EXPORT_COLUMNS: [(&str, ColumnType); 52] = [
     ("id", ColumnType::Text),
     ("site", ColumnType::Text),
     ("timestamp", ColumnType::Timestamp),
@@ -26,6 +26,7 @@ pub const EXPORT_COLUMNS: [(&str, ColumnType); 51] = [
     ("title", ColumnType::Text),
     ("referrer", ColumnType::Text),
     ("source", ColumnType::Text),
+    ("source_name", ColumnType::Text),
     ("medium", ColumnType::Text),
     ("channel", ColumnType::Text),
     ("utm_source", ColumnType::Text),

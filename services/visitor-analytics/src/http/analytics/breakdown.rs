@@ -8,7 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use chassis::Problem;
 use chassis::extract::Query;
+use common::readable_url::readable_path;
 use rollups::aggregate::Metrics;
+use rollups::dimension::Dimension;
 use rollups::query::{Attribute, Interval};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -16,6 +18,7 @@ use utoipa::ToSchema;
 use super::report_request::{ReportParams, ReportRequest};
 use super::response::{ConversionMetrics, ReportScope, ratio, select_metrics};
 use crate::app::reports::{BreakdownOrder, BreakdownQuery, BreakdownRow, ReportQuery};
+use crate::domain::source::display_name;
 use crate::http::query_params::{QueryPairs, invalid_param};
 use crate::http::site_scope::SiteScope;
 use crate::http::state::{AppState, SharedState};
@@ -40,8 +43,11 @@ pub(crate) struct BreakdownResponse {
 /// The numbers of a value.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BreakdownItem {
-    /// The value; `null` for visits without one.
+    /// The value; `null` for visits without one. Paths have decoded characters, such as `/schön`.
     value: Option<String>,
+    /// With `by=source`: the name of the source as people write it, such as `Wikipedia` or `X`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_name: Option<String>,
     /// Visitors with at least one matching visit. A visitor counts once per day.
     visitors: i64,
     /// Sessions with at least one matching visit. A session counts on the day of its first one.
@@ -114,6 +120,9 @@ pub(crate) async fn breakdown(
             let reached = sessions.get(&line.value).copied().unwrap_or_default();
             line.conversion_metrics = ConversionMetrics::new(&goal, line.sessions, reached);
         }
+    }
+    for item in &mut data {
+        item.set_names(query.subject);
     }
     Ok(Json(BreakdownResponse {
         by: query.property.as_ref().map_or_else(
@@ -234,10 +243,25 @@ fn decode_cursor(text: &str, fingerprint: u64) -> Option<i64> {
     is_own.then_some(offset)
 }
 
+impl BreakdownItem {
+    /// Replaces a path by its readable form and adds the name of a source.
+    fn set_names(&mut self, subject: Attribute) {
+        let Some(value) = &mut self.value else {
+            return;
+        };
+        if subject.is_page() {
+            *value = readable_path(value).into_owned();
+        } else if subject == Attribute::Dimension(Dimension::Source) {
+            self.source_name = Some(display_name(value).to_owned());
+        }
+    }
+}
+
 fn to_item(value: BreakdownRow) -> BreakdownItem {
     let numbers = value.metrics;
     BreakdownItem {
         value: value.value.map(|text| text.to_string()),
+        source_name: None,
         visitors: numbers.visitors,
         sessions: numbers.sessions,
         visits: numbers.visits,

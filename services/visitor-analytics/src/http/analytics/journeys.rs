@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Query;
+use common::readable_url::readable_path;
 use rollups::pattern::WildcardPattern;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -42,8 +43,7 @@ pub(crate) struct JourneysResponse {
 pub(crate) struct JourneyItem {
     /// The first pages of the session, starting with the entry page. Consecutive visits of the same
     /// page count as one.
-    #[schema(value_type = Vec<String>)]
-    pages: Vec<Arc<str>>,
+    pages: Vec<String>,
     /// Whether the last page is the exit page; `false` if the session continues beyond `depth`.
     is_whole: bool,
     /// Number of sessions.
@@ -54,8 +54,7 @@ pub(crate) struct JourneyItem {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AdjacentPage {
     /// Path of the page; `null` for the start or end of a session.
-    #[schema(value_type = Option<String>)]
-    page: Option<Arc<str>>,
+    page: Option<String>,
     /// Number of visits of the page `around`.
     visits: i64,
 }
@@ -145,13 +144,20 @@ fn parse_around(report: &ReportRequest) -> Result<Option<WildcardPattern>, Probl
 
 fn to_journey(way: SessionPath) -> JourneyItem {
     JourneyItem {
-        pages: way.pages,
+        pages: way
+            .pages
+            .iter()
+            .map(|page| readable_path(page).into_owned())
+            .collect(),
         is_whole: !way.has_more_pages,
         sessions: way.sessions,
     }
 }
 
 fn to_adjacent_pages(of: AdjacentPageCounts) -> Vec<AdjacentPage> {
-    let neighbour = |(page, visits)| AdjacentPage { page, visits };
+    let neighbour = |(page, visits): (Option<Arc<str>>, i64)| AdjacentPage {
+        page: page.map(|page| readable_path(&page).into_owned()),
+        visits,
+    };
     of.into_iter().map(neighbour).collect()
 }

@@ -7,6 +7,7 @@ use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Query;
 use chrono::{DateTime, DurationRound as _, TimeDelta, Utc};
+use common::readable_url::readable_path;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -60,6 +61,9 @@ pub(crate) struct RealtimeValue {
     visits: i64,
 }
 
+/// A value with the numbers of visitors and visits.
+type RealtimeRow = (Option<String>, i64, i64);
+
 /// Report the last half hour.
 ///
 /// `site` is required unless there is exactly one. Filters match each visit's own fields, as in
@@ -85,7 +89,7 @@ pub(crate) async fn realtime(
         now,
         visitors_now: found.visitors_now,
         minutes: fill_minutes(&found, now),
-        pages: to_values(found.pages),
+        pages: to_values(found.pages.into_iter().map(with_readable_path).collect()),
         countries: to_values(found.countries),
         sources: to_values(found.sources),
     }))
@@ -110,7 +114,12 @@ fn fill_minutes(found: &RealtimeReport, now: DateTime<Utc>) -> Vec<RealtimeMinut
     (0..=REALTIME_MINUTES).rev().map(minute).collect()
 }
 
-fn to_values(of: Vec<(Option<String>, i64, i64)>) -> Vec<RealtimeValue> {
+fn with_readable_path((path, visitors, visits): RealtimeRow) -> RealtimeRow {
+    let path = path.map(|path| readable_path(&path).into_owned());
+    (path, visitors, visits)
+}
+
+fn to_values(of: Vec<RealtimeRow>) -> Vec<RealtimeValue> {
     let line = |(value, visitors, visits)| RealtimeValue {
         value,
         visitors,

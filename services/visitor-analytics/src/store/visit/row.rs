@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 use sqlx::types::Json;
 use uuid::Uuid;
 
+use crate::domain::source::display_name;
+
 /// Selects visits with their dictionary values. The first argument follows `from` and provides
 /// visits as `v`; the second one follows the joins.
 macro_rules! select_visits {
@@ -124,6 +126,7 @@ impl TryFrom<VisitRow> for Visit {
             path: row.path,
             title: row.title,
             referrer: row.referrer,
+            source_name: display_name(&row.source).to_owned(),
             source: row.source,
             medium: row.medium,
             channel: row.channel,
