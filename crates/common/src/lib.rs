@@ -9,5 +9,6 @@ pub mod clock;
 pub mod geo;
 pub mod jwt;
 pub mod notification;
+pub mod readable_url;
 pub mod special_purpose;
 pub mod visitor_analytics;
