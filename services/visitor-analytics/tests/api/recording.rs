@@ -36,7 +36,7 @@ async fn a_visit_is_judged_located_and_stored(pool: PgPool) {
             "received_at": "2026-11-20T12:00:00Z",
             "url": "https://shop.example/pricing?utm_source=News", "path": "/pricing",
             "title": "Prices", "referrer": "https://www.google.com/search",
-            "source": "news", "medium": "organic", "channel": "Organic Search", "utm_source": "News",
+            "source": "news", "source_name": "news", "medium": "organic", "channel": "Organic Search", "utm_source": "News",
             "utm_medium": null, "utm_campaign": null, "utm_term": null, "utm_content": null,
             "method": "GET", "status_code": 200, "response_time_ms": 12,
             "visitor_id": visitor, "session_id": session, "user_id": "u-1",
