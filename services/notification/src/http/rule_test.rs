@@ -152,7 +152,7 @@ fn replace_rules(
     };
     let active = RuleSpec {
         active: true,
-        ..spec
+        ..spec.normalize()?
     };
     let rule = Rule::new(clock.new_id(), &active)?;
     Ok(Arc::new(routing_table.with_single_rule(rule)))
