@@ -187,6 +187,13 @@ struct ChargedBody<T> {
     _charge: MemoryCharge,
 }
 
+/// Counts the memory of a changed body toward [`MAX_BYTES_IN_FLIGHT`].
+pub(crate) fn charge_memory(body: Vec<u8>) -> Result<Bytes, BodyError> {
+    let mut charge = MemoryCharge::default();
+    charge.grow_to(body.capacity())?;
+    Ok(charge.attach_to(body))
+}
+
 impl MemoryCharge {
     fn grow_to(&mut self, bytes: usize) -> Result<(), BodyError> {
         let more = bytes.saturating_sub(self.0);

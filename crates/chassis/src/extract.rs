@@ -1,17 +1,19 @@
 //! Extractors like those of axum that reject with a [`Problem`] naming the field.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
-use serde::Deserialize;
+use common::lone_surrogates::replace_lone_surrogates;
 use serde::de::DeserializeOwned;
 
 use crate::Problem;
 use crate::app::MAX_BODY_BYTES;
-use crate::body::{BodyError, BodyReader};
+use crate::body::{BodyError, BodyReader, charge_memory};
+pub use crate::json_body::{parse_json, parse_object, parse_object_leniently};
 
 /// Timeout for reading a body.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,9 +39,16 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 }
 
 /// Reads the body of a request with a JSON content type, within the limits of size and time.
+/// Escapes of lone surrogates are replaced by U+FFFD.
 pub async fn read_json_bytes(request: Request) -> Result<Bytes, Problem> {
     check_content_type(request.headers())?;
-    read_body(request, MAX_BODY_BYTES).await
+    let body = read_body(request, MAX_BODY_BYTES).await?;
+    match replace_lone_surrogates(&body) {
+        Cow::Borrowed(_) => Ok(body),
+        Cow::Owned(repaired) => {
+            charge_memory(repaired).map_err(|error| body_problem(error, MAX_BODY_BYTES))
+        }
+    }
 }
 
 /// Reads the body of a request without a token, at most `limit` bytes. A compressed body is
@@ -102,71 +111,6 @@ fn unsupported_media_type(code: &'static str, detail: &str) -> Problem {
 fn incomplete_body(status: StatusCode) -> Problem {
     let detail = "the body is incomplete";
     Problem::new(status, "BODY_INCOMPLETE", detail).field("body")
-}
-
-/// Parses a JSON object. Unlike this function, serde also accepts an array of the fields.
-pub fn parse_object<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
-    if matches!(
-        bytes.trim_ascii_start().first(),
-        Some(b'[' | b'"' | b'0'..=b'9' | b'-')
-    ) {
-        parse_json::<serde::de::IgnoredAny>(bytes)?;
-        return Err(Problem::invalid(
-            "body",
-            "BODY_INVALID",
-            "the body must be a JSON object",
-        ));
-    }
-    parse_json(bytes)
-}
-
-/// Parses a JSON object. Also returns the names of its unknown fields, which are ignored.
-pub fn parse_object_leniently<T: DeserializeOwned>(
-    bytes: &[u8],
-) -> Result<(T, Vec<String>), Problem> {
-    let mut unknown = vec![];
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let is_object = bytes.trim_ascii_start().first() == Some(&b'{');
-    let ignored = |name: serde_ignored::Path<'_>| unknown.push(name.to_string());
-    match serde_ignored::deserialize(&mut deserializer, ignored) {
-        Ok(value) if is_object && deserializer.end().is_ok() => Ok((value, unknown)),
-        _ => parse_object(bytes).map(|value| (value, vec![])),
-    }
-}
-
-/// Parses JSON. Malformed JSON is a 400; an invalid value is a 422 with the path of the field.
-pub fn parse_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
-    // Tracking the path is slow, so it is done only after an error.
-    if let Ok(value) = serde_json::from_slice(bytes) {
-        return Ok(value);
-    }
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let path = error.path().to_string();
-        let inner = error.inner();
-        if inner.is_data() {
-            let path = if path == "." { "body".to_owned() } else { path };
-            Problem::invalid(path, "BODY_INVALID", strip_position(inner))
-        } else {
-            invalid_json(inner)
-        }
-    })?;
-    deserializer.end().map_err(|error| invalid_json(&error))?;
-    Ok(value)
-}
-
-fn invalid_json(error: &serde_json::Error) -> Problem {
-    let detail = format!("the body is not valid JSON: {error}");
-    Problem::new(StatusCode::BAD_REQUEST, "BODY_NOT_JSON", detail).field("body")
-}
-
-/// Removes the position from `missing field `url` at line 1 column 2`; the path is more useful.
-fn strip_position(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" at line ") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
-    }
 }
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {

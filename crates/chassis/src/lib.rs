@@ -11,6 +11,7 @@ pub mod database;
 pub mod extract;
 pub mod health;
 pub mod http_client;
+mod json_body;
 pub mod json_response;
 pub mod jwks;
 pub mod metrics;

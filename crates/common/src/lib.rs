@@ -9,6 +9,7 @@ pub mod clock;
 pub mod embedded_ipv4;
 pub mod geo;
 pub mod jwt;
+pub mod lone_surrogates;
 pub mod notification;
 pub mod readable_url;
 pub mod special_purpose;

@@ -8,14 +8,18 @@ use uuid::Uuid;
 use crate::geo::ItemError;
 
 pub const MAX_NOTIFICATIONS_PER_REQUEST: usize = 1_000;
+/// Event of a notification with a message that names no event.
+pub const MESSAGE_EVENT: &str = "message";
 
 /// A notification. `POST /notify` accepts a single one or a list of at most 1,000.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"event": "deploy.finished", "message": "Version 12 is live."}))]
 pub struct NotifyRequest {
-    /// Name of the event, such as `visitor.arrived`. Rules match it.
-    pub event: String,
+    /// Name of the event, such as `visitor.arrived`. Rules match it. Optional with a `message`;
+    /// the event is then `message`.
+    #[serde(default)]
+    pub event: Option<String>,
     /// Title, for channels that support one.
     #[serde(default)]
     pub title: Option<String>,

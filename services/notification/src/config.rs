@@ -245,7 +245,7 @@ impl SmsArgs {
     pub fn default_recipient(&self) -> Result<DefaultRecipient, ConfigError> {
         let number = self.notification_phone_number.as_deref();
         let phone = number.map(str::parse::<PhoneNumber>).transpose();
-        let phone = phone.map_err(|_| ConfigError::InvalidPhoneNumber)?;
+        let phone = phone.map_err(ConfigError::InvalidPhoneNumber)?;
         Ok(DefaultRecipient { phone })
     }
 }
@@ -277,6 +277,7 @@ fn is_sid(prefix: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::phone::InvalidPhoneNumber;
 
     fn sms(more: &[&str]) -> SmsArgs {
         let mut args = vec!["notification", "--database-url", "postgres://localhost/x"];
@@ -312,9 +313,11 @@ mod tests {
     fn the_phone_is_a_phone() {
         let phone = |number| sms(&["--notification-phone-number", number]).default_recipient();
         assert!(phone("+15550100067").is_ok());
+        let written = phone("+1 (555) 010-0067").unwrap().phone;
+        assert_eq!(written.unwrap().as_str(), "+15550100067");
         assert_eq!(
             phone("555-0100").map(|_| ()).unwrap_err(),
-            ConfigError::InvalidPhoneNumber
+            ConfigError::InvalidPhoneNumber(InvalidPhoneNumber::NoCountryCode)
         );
     }
 }

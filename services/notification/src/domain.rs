@@ -1,10 +1,12 @@
 //! The logic of the service without I/O: plans deliveries, and decides what follows an attempt.
 
+mod address_text;
 pub mod attempt;
 pub mod backoff;
 pub mod channel_address;
 pub mod daily_limit;
 pub mod delivery_plan;
+pub mod email_address;
 pub mod event_pattern;
 pub mod expression;
 pub mod log_delivery;

@@ -125,7 +125,7 @@ async fn what_is_no_area_is_refused_with_its_field(pool: PgPool) {
     let geo = replica(&pool).await;
     let bow_tie = json!([[[0, 0], [2, 2], [2, 0], [0, 2], [0, 0]]]);
     let cases = [
-        (json!({"countries": ["FR"]}), "BODY_INVALID", "body"),
+        (json!({"countries": ["FR"]}), "BODY_INVALID", "name"),
         (json!({"name": "a"}), "CRITERION_REQUIRED", "body"),
         (
             json!({"name": "a", "radius_km": "1"}),

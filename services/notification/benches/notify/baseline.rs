@@ -83,7 +83,7 @@ async fn commit_batches(mut connection: PgConnection, mut waiting: mpsc::Receive
         let insert = sqlx::query(INSERT)
             .bind(ids())
             .bind(ids())
-            .bind(batch.iter().map(|b| b.event.as_str()).collect::<Vec<_>>())
+            .bind(batch.iter().map(|b| b.event.as_deref()).collect::<Vec<_>>())
             .bind(
                 batch
                     .iter()

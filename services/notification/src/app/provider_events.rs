@@ -28,14 +28,17 @@ pub async fn record(
         }
         ProviderEvent::OptOut(address) => {
             // Only valid addresses can occur in deliveries.
-            if address.parse::<ChannelAddress>().is_ok() {
-                suppression::insert(pool, id, &address, OPT_OUT_REASON, now).await?;
+            if let Ok(address) = address.parse::<ChannelAddress>() {
+                suppression::insert(pool, id, address.unmasked(), OPT_OUT_REASON, now).await?;
             }
             Ok(())
         }
-        ProviderEvent::OptIn(address) => {
-            suppression::delete_by_reason(pool, &address, OPT_OUT_REASON).await
-        }
+        ProviderEvent::OptIn(address) => match address.parse::<ChannelAddress>() {
+            Ok(address) => {
+                suppression::delete_by_reason(pool, address.unmasked(), OPT_OUT_REASON).await
+            }
+            Err(_) => Ok(()),
+        },
         ProviderEvent::Ignored => Ok(()),
     }
 }

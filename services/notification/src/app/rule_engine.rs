@@ -74,9 +74,12 @@ impl RuleEngine {
         })
     }
 
-    /// Compiles a rule and returns its specification if it is valid.
+    /// Compiles a rule and returns its specification in normal form if it is valid.
     pub async fn validate(&self, id: Uuid, spec: RuleSpec) -> Result<RuleSpec, RuleEngineError> {
-        let checked = self.run_trial(move |_| Rule::new(id, &spec).map(|_| spec));
+        let checked = self.run_trial(move |_| {
+            let spec = spec.normalize()?;
+            Rule::new(id, &spec).map(|_| spec)
+        });
         Ok(checked.await??)
     }
 }

@@ -1,5 +1,7 @@
 //! Errors of the settings.
 
+use crate::domain::phone::InvalidPhoneNumber;
+
 /// Invalid or incompatible settings. The messages contain no phone numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
@@ -12,8 +14,8 @@ pub enum ConfigError {
          (MG…)"
     )]
     InvalidSender,
-    #[error("NOTIFICATION_PHONE_NUMBER must be a phone number in E.164, such as +15550100067")]
-    InvalidPhoneNumber,
+    #[error("NOTIFICATION_PHONE_NUMBER is invalid: {0}")]
+    InvalidPhoneNumber(InvalidPhoneNumber),
     #[error("LIMIT_PER_CHANNEL must be a list such as sms=200,email=1000")]
     InvalidDailyLimits,
     /// The setting, and an example.

@@ -1,6 +1,6 @@
 //! The validated form of a request to notify.
 
-use common::notification::{NotifyRequest, Priority};
+use common::notification::{MESSAGE_EVENT, NotifyRequest, Priority};
 use serde_json::{Map, Value};
 
 use super::channel_address::{CHANNEL_NAMES, DeliveryChannel};
@@ -42,6 +42,8 @@ pub enum InvalidNotification {
          be {LIMIT_REACHED_EVENT}"
     )]
     Event,
+    #[error("missing field `event`; only a notification with a `message` may omit it")]
+    MissingEvent,
     #[error("the title must have at most {MAX_TITLE_CHARS} characters")]
     TitleTooLong,
     #[error("the message must have at most {MAX_MESSAGE_CHARS} characters")]
@@ -76,7 +78,12 @@ impl TryFrom<NotifyRequest> for NotifyCommand {
     type Error = InvalidNotification;
 
     fn try_from(request: NotifyRequest) -> Result<Self, InvalidNotification> {
-        validate_event(&request.event)?;
+        let event = match (request.event, &request.message) {
+            (Some(event), _) => event,
+            (None, Some(_)) => MESSAGE_EVENT.to_owned(),
+            (None, None) => return Err(InvalidNotification::MissingEvent),
+        };
+        validate_event(&event)?;
         validate_title(request.title.as_deref())?;
         validate_message(request.message.as_deref())?;
         validate_data(&request.data)?;
@@ -84,7 +91,7 @@ impl TryFrom<NotifyRequest> for NotifyCommand {
         let channels = parse_channels(request.channels.as_deref())?;
         let to = parse_recipients(request.to.as_deref(), &channels)?;
         Ok(Self {
-            event: request.event,
+            event,
             title: request.title,
             message: request.message,
             data: request.data,
@@ -241,7 +248,7 @@ mod tests {
 
     fn request(event: &str) -> NotifyRequest {
         NotifyRequest {
-            event: event.into(),
+            event: Some(event.into()),
             ..NotifyRequest::default()
         }
     }

@@ -1,7 +1,8 @@
 //! Quiet hours, in the recipient's time zone.
 
 use chrono::{
-    DateTime, Datelike as _, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc, Weekday,
+    DateTime, Datelike as _, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc,
+    Weekday,
 };
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,21 @@ impl DayOfWeek {
     }
 }
 
+/// Parses a time of the day such as `22:00`.
+#[must_use]
+pub fn parse_start_time(text: &str) -> Option<NaiveTime> {
+    NaiveTime::parse_from_str(text, "%H:%M").ok()
+}
+
+/// Parses a time of the day. `24:00` is the end of the day: 00:00 of the next one.
+#[must_use]
+pub fn parse_end_time(text: &str) -> Option<NaiveTime> {
+    match text {
+        "24:00" => Some(NaiveTime::MIN),
+        text => parse_start_time(text),
+    }
+}
+
 /// Hours that recur on each day, or on some days of the week.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuietHours {
@@ -87,15 +103,21 @@ impl QuietHours {
             day.succ_opt()?
         };
         Some((
-            to_utc(day.and_time(self.from), zone)?,
-            to_utc(last.and_time(self.to), zone)?,
+            to_utc(day.and_time(self.from), zone, MappedLocalTime::earliest)?,
+            to_utc(last.and_time(self.to), zone, MappedLocalTime::latest)?,
         ))
     }
 }
 
-/// Converts a local time: the earlier one if it occurs twice, one hour later if it is skipped.
-fn to_utc(local: NaiveDateTime, zone: Tz) -> Option<DateTime<Utc>> {
-    let at = |local: NaiveDateTime| local.and_local_timezone(zone).earliest();
+/// Converts a local time. `choose` selects an occurrence if the clocks are put back and the time
+/// occurs twice: quiet hours start at the first and end at the second. A time that is skipped is one
+/// hour later.
+fn to_utc(
+    local: NaiveDateTime,
+    zone: Tz,
+    choose: impl Fn(MappedLocalTime<DateTime<Tz>>) -> Option<DateTime<Tz>>,
+) -> Option<DateTime<Utc>> {
+    let at = |local: NaiveDateTime| choose(local.and_local_timezone(zone));
     let found = at(local).or_else(|| at(local + TimeDelta::hours(1)))?;
     Some(found.with_timezone(&Utc))
 }
@@ -207,5 +229,59 @@ mod tests {
         assert_eq!(spring, QuietHoursDecision::Hold(at("2026-03-29T04:00:00Z")));
         let autumn = apply_quiet_hours(&early, at("2026-10-25T01:15:00Z"), berlin);
         assert_eq!(autumn, QuietHoursDecision::Hold(at("2026-10-25T05:00:00Z")));
+    }
+
+    #[test]
+    fn an_hour_that_repeats_is_quiet_both_times() {
+        let berlin = Some(Tz::Europe__Berlin);
+        let of = |from, to, now| {
+            let quiet = [quiet(from, to, &[], QuietHoursMode::Hold)];
+            apply_quiet_hours(&quiet, at(now), berlin)
+        };
+        let second_end = QuietHoursDecision::Hold(at("2026-10-25T01:30:00Z"));
+        // 22:00 on the day before, 02:15 and 02:15 again.
+        for now in [
+            "2026-10-24T20:00:00Z",
+            "2026-10-25T00:15:00Z",
+            "2026-10-25T01:15:00Z",
+        ] {
+            assert_eq!(of("22:00:00", "02:30:00", now), second_end, "{now}");
+        }
+        let send = QuietHoursDecision::Send;
+        assert_eq!(of("22:00:00", "02:30:00", "2026-10-25T01:30:00Z"), send);
+        // From the first 02:15 to the second 02:45.
+        let end = QuietHoursDecision::Hold(at("2026-10-25T01:45:00Z"));
+        assert_eq!(of("02:15:00", "02:45:00", "2026-10-25T00:15:00Z"), end);
+        assert_eq!(of("02:15:00", "02:45:00", "2026-10-25T00:14:00Z"), send);
+        assert_eq!(of("02:15:00", "02:45:00", "2026-10-25T01:10:00Z"), end);
+        // An end at 03:00 occurs once.
+        let three = QuietHoursDecision::Hold(at("2026-10-25T02:00:00Z"));
+        assert_eq!(of("22:00:00", "03:00:00", "2026-10-25T01:15:00Z"), three);
+    }
+
+    #[test]
+    fn a_day_ends_at_24_00() {
+        let of = |from: &str, now| {
+            let quiet = QuietHours {
+                from: parse_start_time(from).unwrap(),
+                to: parse_end_time("24:00").unwrap(),
+                ..quiet(
+                    "00:00:00",
+                    "00:00:00",
+                    &[DayOfWeek::Sat],
+                    QuietHoursMode::Hold,
+                )
+            };
+            apply_quiet_hours(&[quiet], at(now), None)
+        };
+        let midnight = QuietHoursDecision::Hold(at("2026-11-22T00:00:00Z"));
+        assert_eq!(of("22:00", "2026-11-21T23:00:00Z"), midnight);
+        assert_eq!(of("00:00", "2026-11-21T00:00:00Z"), midnight);
+        assert_eq!(
+            of("00:00", "2026-11-22T00:00:00Z"),
+            QuietHoursDecision::Send
+        );
+        assert_eq!(parse_start_time("24:00"), None);
+        assert_eq!(parse_end_time("24:01"), None);
     }
 }

@@ -19,7 +19,8 @@ pub const MAX_ADDRESSES_OR_GROUPS: usize = 20;
 pub struct RecipientSpec {
     /// Unique name, used as `recipient:NAME`: 1 to 60 letters, digits, `_`, `.` or `-`.
     pub name: String,
-    /// Addresses, 1 to 20. The format of an address determines its channel.
+    /// Addresses, 1 to 20. The format of an address determines its channel. Phone numbers are
+    /// stored in E.164, and domains of email addresses in their ASCII form.
     pub addresses: Vec<String>,
     /// Groups of the recipient, at most 20; used as `group:NAME`.
     #[serde(default)]
@@ -56,6 +57,20 @@ impl DefaultRecipient {
     pub fn address(&self) -> ChannelAddress {
         let phone = self.phone.clone().map(ChannelAddress::from);
         phone.unwrap_or_else(ChannelAddress::log)
+    }
+}
+
+impl RecipientSpec {
+    /// Brings the addresses into their normal form. Equal addresses are kept once.
+    pub fn normalize(self) -> Result<Self, InvalidRecipient> {
+        let recipient = Recipient::try_from(&self)?;
+        let mut addresses: Vec<String> = Vec::with_capacity(self.addresses.len());
+        for target in &recipient.addresses {
+            if !addresses.iter().any(|known| known == target.unmasked()) {
+                addresses.push(target.unmasked().to_owned());
+            }
+        }
+        Ok(Self { addresses, ..self })
     }
 }
 

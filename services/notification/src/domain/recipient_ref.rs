@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::channel_address::ChannelAddress;
+use super::address_text::trim_invisible;
+use super::channel_address::{ADDRESS_FORMATS, ChannelAddress, InvalidAddress};
 
 /// Applies to recipients and groups.
 pub const MAX_RECIPIENT_NAME_CHARS: usize = 60;
@@ -20,11 +21,14 @@ pub enum RecipientRef {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "invalid recipient; use {}, `recipient:NAME`, `group:NAME` or `default`",
-    super::channel_address::ADDRESS_FORMATS
-)]
-pub struct InvalidRecipientRef;
+pub enum InvalidRecipientRef {
+    #[error(
+        "invalid recipient; use {ADDRESS_FORMATS}, `recipient:NAME`, `group:NAME` or `default`"
+    )]
+    Format,
+    #[error("{0}")]
+    Address(InvalidAddress),
+}
 
 /// Whether the text is a valid name of a recipient or group.
 #[must_use]
@@ -42,16 +46,33 @@ impl FromStr for RecipientRef {
         let named = |name: &str| {
             is_recipient_name(name)
                 .then(|| name.to_owned())
-                .ok_or(InvalidRecipientRef)
+                .ok_or(InvalidRecipientRef::Format)
         };
-        match (text, text.split_once(':')) {
+        let trimmed = trim_invisible(text);
+        match (trimmed.as_str(), trimmed.split_once(':')) {
             ("default", _) => Ok(Self::Default),
             (_, Some(("recipient", name))) => named(name).map(Self::Recipient),
             (_, Some(("group", name))) => named(name).map(Self::Group),
             _ => text
                 .parse()
                 .map(Self::Address)
-                .map_err(|_| InvalidRecipientRef),
+                .map_err(|error| match error {
+                    InvalidAddress::Format => InvalidRecipientRef::Format,
+                    InvalidAddress::Phone(_) | InvalidAddress::Email(_) => {
+                        InvalidRecipientRef::Address(error)
+                    }
+                }),
+        }
+    }
+}
+
+impl RecipientRef {
+    /// The reference with the unmasked address, for the database only.
+    #[must_use]
+    pub fn unmasked(&self) -> String {
+        match self {
+            Self::Address(target) => target.unmasked().to_owned(),
+            named => named.to_string(),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod compile;
 mod compiled;
 mod invalid_rule;
+mod normalize;
 mod spec;
 
 pub use self::compiled::{EscalationStep, MessageTemplates, Rule, RuleWindow, TemplateVariant};

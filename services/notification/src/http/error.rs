@@ -35,6 +35,7 @@ impl From<InvalidNotification> for Problem {
     fn from(error: InvalidNotification) -> Self {
         let (field, code): (String, _) = match &error {
             InvalidNotification::Event => ("event".into(), "EVENT_INVALID"),
+            InvalidNotification::MissingEvent => ("event".into(), "BODY_INVALID"),
             InvalidNotification::TitleTooLong => ("title".into(), "TITLE_TOO_LONG"),
             InvalidNotification::MessageTooLong => ("message".into(), "MESSAGE_TOO_LONG"),
             InvalidNotification::MessageEmpty => ("message".into(), "MESSAGE_EMPTY"),

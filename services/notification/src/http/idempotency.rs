@@ -3,7 +3,7 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::http::{HeaderMap, StatusCode};
 use chassis::Problem;
-use common::notification::{NotifyRequest, Priority};
+use common::notification::{MESSAGE_EVENT, NotifyRequest, Priority};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -98,7 +98,7 @@ fn hash_body(request: &mut NotifyRequest) -> [u8; 32] {
         channels: &request.channels,
         data: &request.data,
         dedupe_key: &request.dedupe_key,
-        event: &request.event,
+        event: request.event.as_deref().unwrap_or(MESSAGE_EVENT),
         message: &request.message,
         priority: request.priority,
         title: &request.title,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::error;
 use super::state::AppState;
-use crate::domain::recipient::{Recipient, RecipientSpec};
+use crate::domain::recipient::RecipientSpec;
 use crate::store::recipient::{self, UpsertOutcome};
 
 /// A stored recipient.
@@ -79,7 +79,7 @@ pub(super) async fn create(
     State(shared): State<AppState>,
     Json(spec): Json<RecipientSpec>,
 ) -> Result<(StatusCode, axum::Json<RecipientResponse>), Problem> {
-    Recipient::try_from(&spec)?;
+    let spec = spec.normalize()?;
     let (id, now) = (shared.clock.new_id(), shared.clock.now());
     let kept = recipient::insert(&shared.pool, id, &spec, now).await?;
     let made = upsert_response(kept)?;
@@ -116,7 +116,7 @@ pub(super) async fn update(
     Path(id): Path<Uuid>,
     Json(spec): Json<RecipientSpec>,
 ) -> Result<axum::Json<RecipientResponse>, Problem> {
-    Recipient::try_from(&spec)?;
+    let spec = spec.normalize()?;
     let kept = recipient::update(&shared.pool, id, &spec, shared.clock.now()).await?;
     let changed = upsert_response(kept)?;
     shared.routing_cache.refresh().await?;

@@ -152,7 +152,7 @@ fn replace_rules(
     };
     let active = RuleSpec {
         active: true,
-        ..spec
+        ..spec.normalize()?
     };
     let rule = Rule::new(clock.new_id(), &active)?;
     Ok(Arc::new(routing_table.with_single_rule(rule)))
@@ -169,7 +169,7 @@ async fn resolve_command(
             let row = notification::get(&shared.pool, id).await?;
             let row = row.ok_or_else(error::notification_not_found)?;
             NotifyRequest {
-                event: row.event,
+                event: Some(row.event),
                 title: row.title,
                 message: row.message,
                 data: row.data.as_object().cloned().unwrap_or_default(),

@@ -31,7 +31,7 @@ impl NotificationClient {
             return Ok(vec![]);
         }
         let requests = events.iter().map(|(session, arrived)| NotifyRequest {
-            event: VISITOR_ARRIVED.into(),
+            event: Some(VISITOR_ARRIVED.into()),
             data: to_object(arrived),
             idempotency_key: Some(format!("{VISITOR_ARRIVED}:{session}")),
             ..NotifyRequest::default()
@@ -52,7 +52,7 @@ impl NotificationClient {
              refused. Add a site with POST /sites, or raise MAX_NEW_SITES_PER_DAY."
         );
         let request = NotifyRequest {
-            event: SITE_LIMIT_EVENT.into(),
+            event: Some(SITE_LIMIT_EVENT.into()),
             title: Some("New sites are refused".into()),
             message: Some(message),
             idempotency_key: Some(format!("{SITE_LIMIT_EVENT}:{day}")),

@@ -271,7 +271,7 @@ async fn engagement_only_grows(pool: PgPool) {
                 json!({"engagement_seconds": -1, "scroll_depth": 1}),
                 "engagement_seconds",
             ),
-            (json!({"scroll_depth": 1}), "body"),
+            (json!({"scroll_depth": 1}), "engagement_seconds"),
         ] {
             let (status, _, named) = problem(system.post_to(&path).json(&report)).await;
             assert_eq!(status, 422, "{report}");

@@ -6,7 +6,7 @@ use crate::domain::notify_command::NotifyCommand;
 
 fn facts(data: &serde_json::Value) -> ExpressionFacts {
     let request = NotifyRequest {
-        event: "visitor.arrived".into(),
+        event: Some("visitor.arrived".into()),
         data: data.as_object().unwrap().clone(),
         ..NotifyRequest::default()
     };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chrono::{NaiveTime, TimeDelta};
+use chrono::TimeDelta;
 use chrono_tz::Tz;
 use uuid::Uuid;
 
@@ -11,7 +11,7 @@ use super::invalid_rule::{InvalidRule, MAX_LIST_ITEMS, MAX_RULE_NAME_CHARS, MAX_
 use super::spec::{QuietHoursSpec, RuleSpec, TemplateSpec};
 use crate::domain::channel_address::DeliveryChannel;
 use crate::domain::expression::CelExpression;
-use crate::domain::quiet_hours::QuietHours;
+use crate::domain::quiet_hours::{QuietHours, parse_end_time, parse_start_time};
 use crate::domain::recipient::is_language_tag;
 use crate::domain::recipient_ref::RecipientRef;
 use crate::domain::template::{Template, TemplateError};
@@ -183,14 +183,10 @@ fn parse_quiet_hours(specs: &[QuietHoursSpec]) -> Result<Vec<QuietHours>, Invali
     check_list_length(specs.len(), "quiet_hours")?;
     let quiet = |(at, spec): (usize, &QuietHoursSpec)| {
         let field = |name: &str| format!("quiet_hours[{at}].{name}");
-        let time = |text: &str, name| {
-            let time = NaiveTime::parse_from_str(text, "%H:%M");
-            time.map_err(|_| InvalidRule::Time(field(name)))
-        };
         let zone = spec.time_zone.as_deref().map(str::parse::<Tz>).transpose();
         Ok(QuietHours {
-            from: time(&spec.from, "from")?,
-            to: time(&spec.to, "to")?,
+            from: parse_start_time(&spec.from).ok_or_else(|| InvalidRule::Time(field("from")))?,
+            to: parse_end_time(&spec.to).ok_or_else(|| InvalidRule::Time(field("to")))?,
             days: spec.days.clone(),
             time_zone: zone
                 .map_err(|_| InvalidRule::TimeZone(field("time_zone")))?

@@ -36,8 +36,13 @@ pub enum InvalidRule {
     Duration(String),
     #[error("the limit must be 1 to 1,000,000")]
     Limit(&'static str),
-    #[error("the time must have the format HH:MM, such as 22:00")]
+    #[error("the time must have the format HH:MM, such as 22:00; an end may be 24:00")]
     Time(String),
+    #[error(
+        "quiet hours must not start and end at the same time; for a whole day, use from 00:00 to \
+         24:00"
+    )]
+    EmptyQuietHours(String),
     #[error("unknown time zone; use an IANA name such as Europe/London")]
     TimeZone(String),
     #[error("`sms_segments` must be 1 to 10")]
@@ -64,6 +69,7 @@ impl InvalidRule {
             Self::Duration(name) => (field(name), "SECONDS_INVALID"),
             Self::Limit(name) => (field(name), "LIMIT_INVALID"),
             Self::Time(name) => (field(name), "TIME_INVALID"),
+            Self::EmptyQuietHours(name) => (field(name), "QUIET_HOURS_EMPTY"),
             Self::TimeZone(name) => (field(name), "TIME_ZONE_UNKNOWN"),
             Self::Segments => (field("sms_segments"), "SEGMENTS_INVALID"),
             Self::Order(name) => (field(name), "ORDER_INVALID"),

@@ -151,9 +151,10 @@ pub struct DigestSpec {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QuietHoursSpec {
-    /// Start as `HH:MM`, such as `22:00`.
+    /// Start as `HH:MM`, such as `22:00`. If the clocks are put back, the first occurrence counts.
     pub from: String,
-    /// End as `HH:MM`; on the next day unless it is later than `from`.
+    /// End as `HH:MM`, or `24:00` for the end of the day; on the next day unless it is later than
+    /// `from`. Must differ from `from`. If the clocks are put back, the second occurrence counts.
     pub to: String,
     /// Days on which the quiet hours start; empty means every day.
     #[serde(default)]
