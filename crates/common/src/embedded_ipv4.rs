@@ -14,17 +14,27 @@ pub fn canonical_address(address: IpAddr) -> IpAddr {
 }
 
 fn translated_by_nat64(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    match address.octets() {
-        [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] => {
-            Some(Ipv4Addr::new(a, b, c, d))
-        }
+    let octets = address.octets();
+    let (prefix, last) = octets.split_last_chunk::<4>()?;
+    match *prefix {
         // With a prefix of 48 bits, the address surrounds the byte 8, which is zero (RFC 6052,
         // section 2.2). Most networks use a prefix of 96 bits within this one.
-        [0, 0x64, 0xff, 0x9b, 0, 1, a, b, 0, c, d, 0, 0, 0, 0, 0] => {
-            Some(Ipv4Addr::new(a, b, c, d))
-        }
-        [0, 0x64, 0xff, 0x9b, 0, 1, _, _, _, _, _, _, a, b, c, d] => {
-            Some(Ipv4Addr::new(a, b, c, d))
+        [
+            0,
+            0x64,
+            0xff,
+            0x9b,
+            0,
+            1,
+            first,
+            second,
+            0,
+            third,
+            fourth,
+            0,
+        ] if *last == [0; 4] => Some(Ipv4Addr::new(first, second, third, fourth)),
+        [0, 0x64, 0xff, 0x9b, 0, 1, ..] | [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0] => {
+            Some(Ipv4Addr::from(*last))
         }
         _ => None,
     }

@@ -87,7 +87,8 @@ mod tests {
             r"\ud83d\u",
             r"\uzzzz",
         ] {
-            replace_lone_surrogates(broken.as_bytes());
+            let repaired = replace_lone_surrogates(broken.as_bytes());
+            assert!(repaired.len() <= broken.len() + 3, "{broken}");
         }
     }
 

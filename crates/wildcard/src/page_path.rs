@@ -16,24 +16,19 @@ pub fn normalize_path(path: &str) -> Cow<'_, str> {
     let mut normal = String::with_capacity(path.len() + 16);
     let mut at = 0;
     while at < bytes.len() {
-        match decode_at(bytes, at) {
-            Some(decoded) => {
-                if is_unreserved(decoded) {
-                    normal.push(char::from(decoded));
-                } else {
-                    push_encoded(&mut normal, decoded);
-                }
-                at += 3;
-            }
-            None => {
-                if is_unreserved(bytes[at]) || is_allowed_delimiter(bytes[at]) {
-                    normal.push(char::from(bytes[at]));
-                } else {
-                    push_encoded(&mut normal, bytes[at]);
-                }
-                at += 1;
-            }
+        let (byte, is_literal, length) = decode_at(bytes, at).map_or_else(
+            || {
+                let byte = bytes[at];
+                (byte, is_unreserved(byte) || is_allowed_delimiter(byte), 1)
+            },
+            |decoded| (decoded, is_unreserved(decoded), 3),
+        );
+        if is_literal {
+            normal.push(char::from(byte));
+        } else {
+            push_encoded(&mut normal, byte);
         }
+        at += length;
     }
     Cow::Owned(normal)
 }

@@ -72,117 +72,120 @@ fn hostile_hosts_cost_little_and_mean_nothing() {
     assert_eq!(found[2], "Referral");
 }
 
+/// Referrer, expected source, medium and channel, and name of the source.
+const REFERRERS: [(&str, &str, &str); 23] = [
+    (
+        "https://noai.duckduckgo.com/",
+        "duckduckgo organic Organic Search",
+        "DuckDuckGo",
+    ),
+    (
+        "https://safe.duckduckgo.com/",
+        "duckduckgo organic Organic Search",
+        "DuckDuckGo",
+    ),
+    (
+        "https://www2.bing.com/search?q=a",
+        "bing organic Organic Search",
+        "Bing",
+    ),
+    (
+        "https://edgeservices.bing.com/",
+        "bing organic Organic Search",
+        "Bing",
+    ),
+    (
+        "https://s20-eu4.startpage.com/",
+        "startpage organic Organic Search",
+        "Startpage",
+    ),
+    (
+        "https://developers.google.com/",
+        "developers.google.com referral Referral",
+        "developers.google.com",
+    ),
+    (
+        "https://blog.duckduckgo.com/",
+        "blog.duckduckgo.com referral Referral",
+        "blog.duckduckgo.com",
+    ),
+    (
+        "https://copilot.cloud.microsoft/",
+        "copilot ai-assistant AI Assistants",
+        "Microsoft Copilot",
+    ),
+    (
+        "https://gemini.google.com/app",
+        "gemini ai-assistant AI Assistants",
+        "Google Gemini",
+    ),
+    (
+        "https://www.perplexity.ai/",
+        "perplexity ai-assistant AI Assistants",
+        "Perplexity",
+    ),
+    (
+        "https://www.phind.com/",
+        "phind ai-assistant AI Assistants",
+        "Phind",
+    ),
+    (
+        "https://cac-excel.officeapps.live.com/x",
+        "microsoft office referral Referral",
+        "Microsoft Office",
+    ),
+    (
+        "https://en.m.wikipedia.org/",
+        "wikipedia referral Referral",
+        "Wikipedia",
+    ),
+    ("https://t.co/abc", "twitter social Organic Social", "X"),
+    ("https://mail.google.com/", "gmail email Email", "Gmail"),
+    (
+        "android-app://com.google.android.gm",
+        "gmail email Email",
+        "Gmail",
+    ),
+    (
+        "android-app://com.google.android.gm/",
+        "gmail email Email",
+        "Gmail",
+    ),
+    (
+        "https://outlook.live.com/mail/0/",
+        "outlook email Email",
+        "Outlook",
+    ),
+    (
+        "https://eu.mail.yahoo.com/d",
+        "yahoo mail email Email",
+        "Yahoo Mail",
+    ),
+    (
+        "https://www.icloud.com/mail/",
+        "icloud mail email Email",
+        "iCloud Mail",
+    ),
+    (
+        "https://webmail.provider.example/",
+        "webmail.provider.example email Email",
+        "webmail.provider.example",
+    ),
+    (
+        "https://mail.example/",
+        "mail.example referral Referral",
+        "mail.example",
+    ),
+    (
+        "https://b.example/",
+        "b.example referral Referral",
+        "b.example",
+    ),
+];
+
 #[test]
 fn subdomains_belong_to_their_service() {
-    for (referrer, expected, name) in [
-        (
-            "https://noai.duckduckgo.com/",
-            "duckduckgo organic Organic Search",
-            "DuckDuckGo",
-        ),
-        (
-            "https://safe.duckduckgo.com/",
-            "duckduckgo organic Organic Search",
-            "DuckDuckGo",
-        ),
-        (
-            "https://www2.bing.com/search?q=a",
-            "bing organic Organic Search",
-            "Bing",
-        ),
-        (
-            "https://edgeservices.bing.com/",
-            "bing organic Organic Search",
-            "Bing",
-        ),
-        (
-            "https://s20-eu4.startpage.com/",
-            "startpage organic Organic Search",
-            "Startpage",
-        ),
-        (
-            "https://developers.google.com/",
-            "developers.google.com referral Referral",
-            "developers.google.com",
-        ),
-        (
-            "https://blog.duckduckgo.com/",
-            "blog.duckduckgo.com referral Referral",
-            "blog.duckduckgo.com",
-        ),
-        (
-            "https://copilot.cloud.microsoft/",
-            "copilot ai-assistant AI Assistants",
-            "Microsoft Copilot",
-        ),
-        (
-            "https://gemini.google.com/app",
-            "gemini ai-assistant AI Assistants",
-            "Google Gemini",
-        ),
-        (
-            "https://www.perplexity.ai/",
-            "perplexity ai-assistant AI Assistants",
-            "Perplexity",
-        ),
-        (
-            "https://www.phind.com/",
-            "phind ai-assistant AI Assistants",
-            "Phind",
-        ),
-        (
-            "https://cac-excel.officeapps.live.com/x",
-            "microsoft office referral Referral",
-            "Microsoft Office",
-        ),
-        (
-            "https://en.m.wikipedia.org/",
-            "wikipedia referral Referral",
-            "Wikipedia",
-        ),
-        ("https://t.co/abc", "twitter social Organic Social", "X"),
-        ("https://mail.google.com/", "gmail email Email", "Gmail"),
-        (
-            "android-app://com.google.android.gm",
-            "gmail email Email",
-            "Gmail",
-        ),
-        (
-            "android-app://com.google.android.gm/",
-            "gmail email Email",
-            "Gmail",
-        ),
-        (
-            "https://outlook.live.com/mail/0/",
-            "outlook email Email",
-            "Outlook",
-        ),
-        (
-            "https://eu.mail.yahoo.com/d",
-            "yahoo mail email Email",
-            "Yahoo Mail",
-        ),
-        (
-            "https://www.icloud.com/mail/",
-            "icloud mail email Email",
-            "iCloud Mail",
-        ),
-        (
-            "https://webmail.provider.example/",
-            "webmail.provider.example email Email",
-            "webmail.provider.example",
-        ),
-        (
-            "https://mail.example/",
-            "mail.example referral Referral",
-            "mail.example",
-        ),
-        (
-            "https://b.example/",
-            "b.example referral Referral",
-            "b.example",
-        ),
-    ] {
+    for (referrer, expected, name) in REFERRERS {
         let found = origin("https://a.test/", Some(referrer));
         assert_eq!(found.join(" "), expected, "{referrer}");
         assert_eq!(display_name(&found[0]), name, "{referrer}");

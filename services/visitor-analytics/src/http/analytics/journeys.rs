@@ -105,7 +105,7 @@ pub(crate) async fn journeys(
         return Ok(Json(JourneysResponse {
             scope: ReportScope::new(&report, found.as_of),
             total,
-            data: ways.into_iter().map(to_journey).collect(),
+            data: ways.iter().map(to_journey).collect(),
             before: vec![],
             after: vec![],
         }));
@@ -142,7 +142,7 @@ fn parse_around(report: &ReportRequest) -> Result<Option<WildcardPattern>, Probl
     page.map_err(|e| invalid_param("around", e.to_string()))
 }
 
-fn to_journey(way: SessionPath) -> JourneyItem {
+fn to_journey(way: &SessionPath) -> JourneyItem {
     JourneyItem {
         pages: way
             .pages
