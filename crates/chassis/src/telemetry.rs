@@ -3,6 +3,7 @@
 mod output;
 mod repeats;
 mod silenced_targets;
+mod text_format;
 
 use std::io::IsTerminal as _;
 
@@ -13,6 +14,7 @@ use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
 use self::output::{LogFormat, LogOutput};
 use self::repeats::RepeatFilter;
+use self::text_format::{LineFields, TextEventFormat};
 
 /// Starts logging to standard output, once per process. Also logs panics. A line that cannot be
 /// written is counted (`log_lines_dropped_total`) and does not end the process.
@@ -22,7 +24,8 @@ pub fn init() {
     // By default the layer reports failed writes to standard error, and panics if that fails too.
     let lines = fmt::layer().log_internal_errors(false);
     let lines = if is_terminal {
-        let lines = lines.compact().with_target(false);
+        let lines = lines.event_format(TextEventFormat::default());
+        let lines = lines.fmt_fields(LineFields);
         lines.with_writer(LogOutput::new(LogFormat::Text)).boxed()
     } else {
         let lines = lines.json().flatten_event(true);

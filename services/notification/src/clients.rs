@@ -22,6 +22,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use crate::domain::attempt::{ClaimedDelivery, SendResult, UnknownOutcomePolicy};
+use crate::domain::truncate::truncate_chars;
 
 /// Sends the messages of one channel.
 pub trait Provider: Send + Sync {
@@ -54,8 +55,8 @@ fn truncate(text: &str, most: usize) -> String {
     if text.chars().nth(most).is_none() {
         return text.to_owned();
     }
-    let kept: String = text.chars().take(most.saturating_sub(1)).collect();
-    kept + "…"
+    let kept = truncate_chars(text, most.saturating_sub(1));
+    format!("{kept}…")
 }
 
 /// Joins title and text, for channels without a title.

@@ -31,4 +31,5 @@ pub mod secret_box;
 pub mod sms;
 pub mod template;
 pub mod token_bucket;
+pub mod truncate;
 pub mod visitor_message;

@@ -131,7 +131,8 @@ fn email_providers(config: &Config) -> anyhow::Result<Vec<Arc<dyn Provider>>> {
     let authorities = authorities
         .transpose()
         .context("SMTP_CA_FILE cannot be read")?;
-    let email = EmailProvider::new(url.expose_secret(), from, authorities.as_deref())?;
+    let helo = settings.smtp_helo.as_deref();
+    let email = EmailProvider::new(url.expose_secret(), from, helo, authorities.as_deref())?;
     Ok(vec![Arc::new(email)])
 }
 

@@ -13,7 +13,7 @@ pub(super) enum LogFormat {
     Json,
 }
 
-/// Standard output. Each write is one complete line.
+/// Standard output. Each write is one complete line, with the lines of its text on a terminal.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LogOutput {
     format: LogFormat,
@@ -49,8 +49,10 @@ impl Write for LogOutput {
     }
 }
 
-/// Appends the id of the request, and of its trace if there is one, to a line.
+/// Appends the id of the request, and of its trace if there is one, to the first line.
 fn append_ids(line: &[u8], context: &RequestContext, format: LogFormat) -> Vec<u8> {
+    let end = line.iter().position(|byte| *byte == b'\n');
+    let (line, below) = end.map_or((line, &[][..]), |end| (&line[..end], &line[end + 1..]));
     let mut text = line.trim_ascii_end();
     if format == LogFormat::Json {
         text = text.strip_suffix(b"}").unwrap_or(text);
@@ -73,6 +75,7 @@ fn append_ids(line: &[u8], context: &RequestContext, format: LogFormat) -> Vec<u
     } else {
         b"\n"
     });
+    complete.extend_from_slice(below);
     complete
 }
 
@@ -92,6 +95,12 @@ mod tests {
         let line = append_ids(b"INFO x\n", &context, LogFormat::Text);
         let expected = format!("INFO x request_id=a\"b trace_id={trace}\n");
         assert_eq!(String::from_utf8(line).unwrap(), expected);
+        let line = append_ids(b"INFO x\n    text\n", &context, LogFormat::Text);
+        let line = String::from_utf8(line).unwrap();
+        assert!(
+            line.ends_with(&format!("trace_id={trace}\n    text\n")),
+            "{line}"
+        );
     }
 
     #[test]

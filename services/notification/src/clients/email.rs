@@ -8,13 +8,15 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use lettre::message::{Mailbox, MultiPart, SinglePart, header};
 use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::{Error, PoolConfig};
-use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
+use lettre::{Address, AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use url::Url;
 
-use self::reply::classify_reply;
+use self::reply::{classify_reply, refuses_hello_name};
 use super::Provider;
 use crate::domain::attempt::{ClaimedDelivery, SendOutcome, SendResult};
+use crate::domain::email_address::to_ascii_domain;
 
 /// Applies to each command of a session.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(15);
@@ -26,6 +28,8 @@ pub struct EmailProvider {
     from: Mailbox,
     /// Value of the header `List-Unsubscribe`.
     unsubscribe: String,
+    /// Name in EHLO.
+    hello_name: String,
 }
 
 /// Invalid settings.
@@ -45,15 +49,19 @@ pub enum EmailConfigError {
 impl EmailProvider {
     /// Creates a client for the server at `url`: `smtps://` for implicit TLS,
     /// `smtp://…?tls=required` for STARTTLS, `smtp://` without encryption. `authorities` are PEM
-    /// certificates that are trusted in addition to the system's.
+    /// certificates that are trusted in addition to the system's. The client introduces itself as
+    /// `hello_name`, by default the domain of `from`.
     pub fn new(
         url: &str,
         from: &str,
+        hello_name: Option<&str>,
         authorities: Option<&[u8]>,
     ) -> Result<Self, EmailConfigError> {
-        let from: Mailbox = from.parse().map_err(|_| EmailConfigError::From)?;
+        let from = parse_sender(from).ok_or(EmailConfigError::From)?;
+        let hello_name = hello_name.unwrap_or_else(|| from.email.domain()).to_owned();
         let mut builder = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
             .map_err(|_| EmailConfigError::Url)?
+            .hello_name(ClientId::Domain(hello_name.clone()))
             .timeout(Some(COMMAND_TIMEOUT))
             .pool_config(PoolConfig::new().max_size(MAX_CONNECTIONS));
         if let Some(pem) = authorities {
@@ -63,7 +71,13 @@ impl EmailProvider {
             transport: builder.build(),
             unsubscribe: format!("<mailto:{}?subject=unsubscribe>", from.email),
             from,
+            hello_name,
         })
+    }
+
+    /// The same for all attempts, so that mailboxes can recognize duplicates.
+    fn message_id(&self, delivery: &ClaimedDelivery) -> String {
+        format!("<{}@{}>", delivery.id, self.from.email.domain())
     }
 
     async fn post(&self, delivery: &ClaimedDelivery) -> SendResult {
@@ -74,10 +88,10 @@ impl EmailProvider {
         match self.transport.send(message).await {
             Ok(response) => SendResult {
                 code: Some(i32::from(u16::from(response.code()))),
-                message_id: Some(message_id(delivery)),
+                message_id: Some(self.message_id(delivery)),
                 ..SendResult::new(SendOutcome::Sent, None)
             },
-            Err(error) => classify_error(&error),
+            Err(error) => classify_error(&error, &self.hello_name),
         }
     }
 
@@ -92,8 +106,7 @@ impl EmailProvider {
             .from(self.from.clone())
             .to(Mailbox::new(None, to))
             .subject(super::truncate(&subject, MAX_SUBJECT_CHARS))
-            // The same for all attempts, so that mailboxes can recognize duplicates.
-            .message_id(Some(message_id(delivery)))
+            .message_id(Some(self.message_id(delivery)))
             .header(ListUnsubscribe(self.unsubscribe.clone()));
         let message = match &delivery.html {
             Some(html) => builder.multipart(MultiPart::alternative_plain_html(
@@ -126,14 +139,36 @@ fn tls_mode(url: &str, pem: &[u8]) -> Result<Tls, EmailConfigError> {
     )
 }
 
-fn message_id(delivery: &ClaimedDelivery) -> String {
-    format!("<{}@notification.invalid>", delivery.id)
+/// Parses the mailbox of the sender. Its domain is converted to ASCII.
+fn parse_sender(text: &str) -> Option<Mailbox> {
+    let mailbox: Mailbox = text.trim().parse().ok()?;
+    let domain = mailbox.email.domain();
+    // Lettre also accepts an IP address in brackets.
+    let domain = to_ascii_domain(domain).unwrap_or_else(|| domain.to_owned());
+    let email = Address::new(mailbox.email.user(), domain).ok()?;
+    Some(Mailbox::new(mailbox.name, email))
 }
 
-fn classify_error(error: &Error) -> SendResult {
+fn classify_error(error: &Error, hello_name: &str) -> SendResult {
     let code = error.status().map(u16::from);
     if let Some(code) = code {
-        let (outcome, words) = classify_reply(code, &error.to_string());
+        let text = error.to_string();
+        if refuses_hello_name(code, &text) {
+            let outcome = match code {
+                400..=499 => SendOutcome::Transient(None),
+                _ => SendOutcome::Config,
+            };
+            let detail = format!(
+                "SMTP {code}: the server does not accept the name {hello_name} (EHLO); set \
+                 SMTP_HELO to the public host name of this service"
+            );
+            return SendResult {
+                code: Some(code.into()),
+                detail: Some(detail),
+                ..SendResult::new(outcome, None)
+            };
+        }
+        let (outcome, words) = classify_reply(code, &text);
         return SendResult {
             code: Some(code.into()),
             detail: Some(format!("SMTP {code}: {words}")),

@@ -1,11 +1,33 @@
 //! Settings of the channels other than text messages.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use chassis::settings::{http_url, secret};
 use ipnet::IpNet;
 use secrecy::SecretString;
 use url::Url;
+
+use crate::domain::email_address::to_ascii_domain;
+
+/// Parses a domain, or an address in brackets (RFC 5321 §4.1.3).
+fn hello_name(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let literal = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let is_literal = literal.is_some_and(|literal| {
+        let address = literal.strip_prefix("IPv6:").unwrap_or(literal);
+        let parsed = address.parse::<IpAddr>();
+        parsed.is_ok_and(|parsed| parsed.is_ipv6() == (address.len() < literal.len()))
+    });
+    let name = if is_literal {
+        Some(text.to_owned())
+    } else {
+        to_ascii_domain(text)
+    };
+    name.ok_or_else(|| "expected a host name such as mail.example.com".into())
+}
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct ChannelArgs {
@@ -17,6 +39,10 @@ pub struct ChannelArgs {
     /// system.
     #[arg(long, env = "SMTP_CA_FILE", requires = "smtp_url")]
     pub smtp_ca_file: Option<PathBuf>,
+    /// Name with which the service introduces itself to the mail server (EHLO), such as
+    /// mail.example.com. Default: the domain of `EMAIL_FROM`.
+    #[arg(long, env = "SMTP_HELO", value_parser = hello_name, requires = "smtp_url")]
+    pub smtp_helo: Option<String>,
     /// Sender of emails, such as `Shop <shop@example.com>`.
     #[arg(long, env = "EMAIL_FROM", hide_env_values = true)]
     pub email_from: Option<String>,
@@ -67,4 +93,32 @@ pub struct ChannelArgs {
     /// Default: none.
     #[arg(long, env = "WEBHOOK_PRIVATE_NETWORKS", value_delimiter = ',')]
     pub webhook_private_networks: Vec<IpNet>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hello_name;
+
+    #[test]
+    fn the_smtp_name_is_a_host_or_an_address_in_brackets() {
+        for (text, name) in [
+            ("mail.example.com", "mail.example.com"),
+            (" Mail.Bücher.example\n", "mail.xn--bcher-kva.example"),
+            ("[192.0.2.1]", "[192.0.2.1]"),
+            ("[IPv6:2001:db8::1]", "[IPv6:2001:db8::1]"),
+        ] {
+            assert_eq!(hello_name(text).as_deref(), Ok(name), "{text}");
+        }
+        for wrong in [
+            "",
+            "a b",
+            "mail_1",
+            "-a",
+            "[2001:db8::1]",
+            "[mail]",
+            "a\r\nQUIT",
+        ] {
+            assert!(hello_name(wrong).is_err(), "{wrong}");
+        }
+    }
 }

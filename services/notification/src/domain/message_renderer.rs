@@ -14,6 +14,7 @@ use super::routing_table::ResolvedRecipient;
 use super::rule::{Rule, TemplateVariant};
 use super::sms;
 use super::template::{DigestSummary, RenderError, Template, TemplateContext};
+use super::truncate::truncate_chars;
 use super::visitor_message;
 
 /// Bounds a rendered text; channels truncate further.
@@ -129,7 +130,7 @@ impl MessageRenderer<'_> {
         if text.is_empty() {
             self.command.event.clone()
         } else {
-            text.chars().take(MAX_TEXT_CHARS).collect()
+            truncate_chars(&text, MAX_TEXT_CHARS).to_owned()
         }
     }
 }
@@ -157,7 +158,7 @@ fn format_digest(event: &str, digest: DigestSummary) -> String {
     for line in digest.texts {
         let first = line.lines().next().unwrap_or_default();
         text.push_str("\n- ");
-        text.extend(first.chars().take(100));
+        text.push_str(truncate_chars(first, 100));
     }
     let more = digest.count - i64::try_from(digest.texts.len()).unwrap_or(0);
     if more > 0 {

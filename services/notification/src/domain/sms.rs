@@ -1,5 +1,7 @@
 //! Segments of text messages (3GPP TS 23.038).
 
+use super::truncate::truncate_chars;
+
 /// The basic character set of GSM-7 without the escape character.
 const GSM7_BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?\
                      ¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
@@ -89,8 +91,8 @@ pub fn truncate_to_segments(text: String, most: usize) -> String {
     // Fewer characters never need more segments.
     let fits = |chars: &usize| count_segments(&cut(*chars)) <= most;
     let all: Vec<_> = (0..starts.len()).collect();
-    let fit = all.partition_point(fits);
-    cut(fit.saturating_sub(1))
+    let fit = all.partition_point(fits).saturating_sub(1);
+    truncate_chars(&text, fit).trim_end().to_owned() + "..."
 }
 
 #[cfg(test)]
@@ -137,5 +139,8 @@ mod tests {
         assert!(gsm.ends_with("...") && count_segments(&gsm) == 2, "{gsm}");
         let ucs = truncate_to_segments("🙂".repeat(500), 1);
         assert_eq!((count_segments(&ucs), ucs.chars().count()), (1, 33 + 3));
+        let family = "👩\u{200d}👩\u{200d}👧";
+        let cut = truncate_to_segments(family.repeat(20), 1);
+        assert_eq!(cut, family.repeat(8) + "...");
     }
 }

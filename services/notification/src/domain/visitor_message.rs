@@ -1,6 +1,11 @@
 //! The default message about a visitor: plain characters, at most two SMS segments.
 
+use std::borrow::Cow;
+
+use common::readable_url::{readable_host, readable_path};
 use serde_json::{Map, Value};
+
+use super::truncate::truncate_chars;
 
 /// Two segments of GSM-7.
 pub const MAX_MESSAGE_CHARS: usize = 306;
@@ -12,9 +17,12 @@ pub fn format_visitor_message(data: &Map<String, Value>) -> String {
     let visitor = JsonFields(data.get("visitor"));
     let lines = [
         Some(headline(&visit, &visitor)),
-        visit.text("path", 60).map(|path| format!("Page: {path}")),
         visit
-            .text("source", 30)
+            .readable("path", 60, readable_path)
+            .map(|path| format!("Page: {path}")),
+        visit
+            .text("source_name", 30)
+            .or_else(|| visit.text("source", 30))
             .map(|source| format!("From: {}", source_label(&source))),
         visitor_line(&visit, &visitor),
     ];
@@ -29,7 +37,7 @@ fn headline(visit: &JsonFields, visitor: &JsonFields) -> String {
         None => "Visitor",
     };
     let place = place_name(visit);
-    match visit.text("site", 45) {
+    match visit.readable("site", 45, readable_host) {
         Some(site) => format!("{who} on {site}: {place}"),
         None => format!("{who}: {place}"),
     }
@@ -93,7 +101,17 @@ struct JsonFields<'a>(Option<&'a Value>);
 impl JsonFields<'_> {
     /// Returns a text as one line of at most `most` characters.
     fn text(&self, name: &str, most: usize) -> Option<String> {
-        let text = self.0?.get(name)?.as_str()?;
+        self.readable(name, most, |text| Cow::Borrowed(text))
+    }
+
+    /// Returns the readable form of a text as one line of at most `most` characters.
+    fn readable(
+        &self,
+        name: &str,
+        most: usize,
+        form: impl Fn(&str) -> Cow<'_, str>,
+    ) -> Option<String> {
+        let text = form(self.0?.get(name)?.as_str()?);
         let one_line: String = text
             .chars()
             .map(|c| if c.is_control() { ' ' } else { c })
@@ -105,7 +123,7 @@ impl JsonFields<'_> {
             return Some(text.to_owned()).filter(|text| !text.is_empty());
         }
         // GSM-7 has no ellipsis character.
-        let cut: String = text.chars().take(most.saturating_sub(3)).collect();
+        let cut = truncate_chars(text, most.saturating_sub(3));
         Some(cut.trim_end().to_owned() + "...")
     }
 
@@ -157,6 +175,31 @@ mod tests {
             "{said}"
         );
         assert!(!said.contains("://"), "{said}");
+    }
+
+    #[test]
+    fn site_and_path_are_readable() {
+        let mut data = known();
+        data["visit"]["site"] = json!("xn--e1afmkfd.xn--p1ai");
+        data["visit"]["path"] = json!("/%D1%81%D1%82%D1%80%D0%B0%D0%BD%D0%B8%D1%86%D0%B0");
+        data["visit"]["source_name"] = json!("Google");
+        assert_eq!(
+            say(&data),
+            "New visitor on пример.рф: London, United Kingdom\n\
+             Page: /страница\nFrom: Google\nFirefox on Windows, first visit"
+        );
+        data["visit"]["site"] = json!("xn--80ak6aa92e.com");
+        data["visit"]["path"] = json!("/%E2%80%AEa%2Fb%20c%00/%7E%3A%2F%2Fx%3A//y");
+        data["visit"]["source_name"] = json!(null);
+        let said = say(&data);
+        let start = "New visitor on xn--80ak6aa92e.com: London, United Kingdom\n\
+            Page: /%E2%80%AEa%2Fb%20c%00/~:%2F%2Fx: //y\nFrom: google\n";
+        assert!(said.starts_with(start), "{said}");
+        // Neither an escape nor a character is cut.
+        data["visit"]["path"] = json!(format!("/{}", "%FF%2F".repeat(20)));
+        assert!(say(&data).contains(&format!("Page: /{}...\n", "%FF%2F".repeat(9))));
+        data["visit"]["path"] = json!(format!("/{}", "e%CC%81".repeat(40)));
+        assert!(say(&data).contains(&format!("Page: /{}...\n", "e\u{301}".repeat(28))));
     }
 
     #[test]
