@@ -76,8 +76,8 @@ def test_a_log_is_replayed_once(analytics: Analytics, log: Path) -> None:
     packed = log.with_suffix(".log.gz")
     packed.write_bytes(gzip.compress(LOG.encode()))
     output = run("tetralto_replay", str(log), *site, url=analytics.url)
-    assert "5 no page views" in output
-    assert "3 unreadable" in output
+    assert "6 no page views" in output
+    assert "2 unreadable" in output
     assert "4 recorded" in output
     assert "4 duplicate" in run("tetralto_replay", str(packed), *site, url=analytics.url)
 

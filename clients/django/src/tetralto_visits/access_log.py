@@ -1,4 +1,7 @@
-"""Parses access logs in the combined format of Apache and nginx."""
+"""Parses access logs in the common and combined formats of Apache, nginx and others.
+
+``[host] address identity user [time] "request" status bytes "referrer" "user agent" …``
+"""
 
 from __future__ import annotations
 
@@ -8,22 +11,28 @@ import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from urllib.parse import urlsplit
 
-from tetralto_visits.address import parse_address
+from tetralto_visits.log_fields import (
+    given,
+    host_name,
+    parse_address_fields,
+    split_at_time,
+    split_fields,
+    split_quoted,
+)
+from tetralto_visits.page_files import skip_reason
 
-_TEXT = r'"((?:[^"\\]|\\.)*)"'
-_LINE = re.compile(rf"(\S+) \S+ .*?\[([^\]]+)\] {_TEXT} (\d{{3}}) \S+(?: {_TEXT} {_TEXT})?")
-_REQUEST = re.compile(r"([A-Z]+) (/\S*)(?: HTTP/([\d.]+))?")
+_REQUEST = re.compile(r"([A-Z]+) (.+?)(?: HTTP/(\S*))?", re.DOTALL)
+_ABSOLUTE = re.compile(r"(https?)://([^/?#]*)(.*)", re.DOTALL | re.IGNORECASE)
+_STATUS = re.compile(r"\d{3}", re.ASCII)
 _MAX_REMEMBERED_LINES = 10_000
+# The limits of ``POST /import``.
+_MAX_LINE_BYTES, _MAX_URL_BYTES = 65_536, 4_096
 # The id is a hash of the whole line, so a line that is sent again is not recorded again.
 _NAMESPACE = uuid.UUID("6f6d7c0e-3f0b-5d0f-9d3a-5c1f6f0f6a10")
-_MAX_URL_CHARS, _MAX_USER_AGENT_CHARS = 2048, 1024
-
-ASSETS = (
-    ".avif .bmp .css .eot .gif .gz .ico .jpeg .jpg .js .json .map .mjs .mp3 .mp4 .otf .pdf .png "
-    ".rss .svg .tar .ttf .txt .webm .webmanifest .webp .woff .woff2 .xml .zip"
-)
-_ASSETS = tuple(ASSETS.split())
+_MAX_USER_AGENT_CHARS = 1024
+_BYTE_ORDER_MARK = "\ufeff"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +43,19 @@ class LogLine:
     at: datetime
     ip: str
     method: str
+    """Empty if the client did not send an HTTP request."""
     target: str
     """The path with its query."""
     http_version: str | None
     status: int
+    """0 if there was no response."""
     referrer: str | None
     user_agent: str
+    user: str | None = None
+    origin: str | None = None
+    """Scheme and host of an absolute target."""
+    host: str | None = None
+    """The virtual host, if the log has it."""
 
     @property
     def path(self) -> str:
@@ -47,16 +63,24 @@ class LogLine:
         return self.target.partition("?")[0]
 
     @property
-    def is_asset(self) -> bool:
-        """Whether the path has the extension of an asset."""
-        return self.path.lower().endswith(_ASSETS)
+    def skip_reason(self) -> str | None:
+        """Why the request is not a page view; ``None`` if it is one."""
+        if not self.method or (self.method == "GET" and not self.target.startswith("/")):
+            return "request"
+        return skip_reason(self.method, self.target, self.status)
 
-    def visit(self, site: str) -> bytes:
+    def url(self, site: str) -> str:
+        """Return the URL of the page. ``site`` is a URL such as ``https://example.com``."""
+        scheme = urlsplit(site).scheme
+        origin = self.origin or (f"{scheme}://{self.host}" if self.host else site)
+        return f"{origin}{self.target}"
+
+    def visit(self, site: str, *, with_user: bool = False) -> bytes:
         """Build the visit as JSON. ``site`` is a URL such as ``https://example.com``."""
         visit = {
             "id": str(self.id),
             "timestamp": self.at.astimezone(timezone.utc).isoformat().replace("+00:00", "Z"),
-            "url": f"{site}{self.target}"[:_MAX_URL_CHARS],
+            "url": self.url(site),
             "ip": self.ip,
             "user_agent": self.user_agent[:_MAX_USER_AGENT_CHARS],
             "referrer": self.referrer,
@@ -64,47 +88,102 @@ class LogLine:
             "status_code": self.status,
             "http_version": self.http_version,
         }
+        if self.origin or self.host:
+            # The client sends the host, so the host does not choose the site.
+            visit["site"] = urlsplit(site).hostname
+        if with_user and self.user:
+            visit["user_id"] = self.user
         return json.dumps(visit, separators=(",", ":")).encode()
 
 
 def read(lines: Iterable[str]) -> Iterator[LogLine | None]:
     """Parse line by line; ``None`` for a line that cannot be parsed.
 
-    Identical lines are distinguished by their number.
+    Identical lines are distinguished by their number. Empty lines are left out.
     """
     seen: dict[str, int] = {}
+    is_first = True
     for text in lines:
         if len(seen) >= _MAX_REMEMBERED_LINES:  # identical lines are close together
             seen = dict(list(seen.items())[_MAX_REMEMBERED_LINES // 2 :])
         stripped = text.rstrip("\r\n")
+        if is_first:
+            stripped = stripped.removeprefix(_BYTE_ORDER_MARK)
+            is_first = False
+        if not stripped.strip():
+            continue
         nth = seen.pop(stripped, 0)
         seen[stripped] = nth + 1
         yield _parse(stripped, nth)
 
 
 def _parse(text: str, nth: int) -> LogLine | None:
-    match = _LINE.match(text)
-    request = _REQUEST.fullmatch(match[3]) if match else None
-    address = parse_address(match[1]) if match else None
-    if match is None or request is None or address is None:
+    if len(text) > _MAX_LINE_BYTES:
         return None
-    try:
-        at = datetime.strptime(match[2], "%d/%b/%Y:%H:%M:%S %z")
-    except ValueError:
+    parts = split_at_time(text)
+    fields = parse_address_fields(parts[0]) if parts else None
+    request = split_quoted(parts[2]) if parts else None
+    if parts is None or fields is None or request is None:
         return None
+    status, values = _status_and_values(request[1])
+    if status is None or values is None:
+        return None
+    method, origin, target, version = _parse_request(request[0])
+    if len(target.encode("utf-8", "replace")) > _MAX_URL_BYTES:
+        return None
+    referrer, user_agent = _referrer_and_user_agent(values)
     return LogLine(
         id=uuid.uuid5(_NAMESPACE, f"{nth}:{text}"),
-        at=at,
-        ip=str(address),
-        method=request[1],
-        target=request[2],
-        http_version=request[3],
-        status=int(match[4]),
-        referrer=_unescape(match[5]),
-        user_agent=_unescape(match[6]) or "",
+        at=parts[1],
+        ip=str(fields.address),
+        method=method,
+        target=target,
+        http_version=version,
+        status=status,
+        referrer=given(referrer),
+        user_agent=given(user_agent) or "",
+        user=fields.user,
+        origin=origin,
+        host=fields.host,
     )
 
 
-def _unescape(text: str | None) -> str | None:
-    """Unescape a quoted value; ``None`` for ``-``."""
-    return None if text in (None, "", "-") else re.sub(r'\\(["\\])', r"\1", text or "")
+def _parse_request(text: str) -> tuple[str, str | None, str, str | None]:
+    """Split a request line. The method is empty if the text is no request line."""
+    found = _REQUEST.fullmatch(text.strip())
+    if found is None:
+        return "", None, "", None
+    method, target, version = found.groups()
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None:
+        return method, None, target, version
+    scheme, authority, path = absolute.groups()
+    authority = authority.rpartition("@")[2].lower()
+    if host_name(authority) is None:
+        return method, None, target, version
+    slash = "" if path.startswith("/") else "/"
+    return method, f"{scheme.lower()}://{authority}", slash + path, version
+
+
+def _status_and_values(rest: str) -> tuple[int | None, list[tuple[bool, str]] | None]:
+    """Parse the status; returns it with the fields that follow."""
+    fields = split_fields(rest, 2)
+    if not fields:
+        return None, None
+    is_quoted, status = fields[0]
+    if is_quoted or not (status == "-" or _STATUS.fullmatch(status)):
+        return None, None
+    return 0 if status == "-" else int(status), fields[1:]
+
+
+def _referrer_and_user_agent(fields: list[tuple[bool, str]]) -> tuple[str | None, str | None]:
+    """Choose from the fields after the status: bytes, referrer, user agent, and others."""
+    if fields and not fields[0][0]:
+        fields = fields[1:]
+    # A missing value may be written without quotes. Other plain fields, such as a duration, are
+    # neither referrer nor user agent.
+    values = [text for is_quoted, text in fields if is_quoted or text == "-"]
+    if len(values) == 1 and values[0] != "-" and not values[0].startswith("http"):
+        return None, values[0]
+    referrer, user_agent, *_ = [*values, None, None]
+    return referrer, user_agent

@@ -2,22 +2,25 @@
 
 mod batch;
 mod error;
+mod file_head;
 mod line_source;
 
 pub use self::error::ImportError;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use chassis::body::BodyReader;
+use chrono::{DateTime, Utc};
 use common::clock::Clock;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::file_head::{FileHead, line_text};
 use self::line_source::LineSource;
 use crate::app::admission::{AdmissionControl, NewSitePolicy};
 use crate::app::ignore_rules::IgnoreRules;
 use crate::app::ingest::IngestService;
 use crate::domain::import::{
-    DecodedLine, ImportFormat, LineParseError, LineParser, ParsedLine, ReimportedVisit,
+    DecodedLine, ImportFormat, LineParser, ParsedLine, ReimportedVisit, SkipReason,
     derive_import_id, derive_visit_id,
 };
 use crate::domain::privacy::PrivacyPolicy;
@@ -32,13 +35,13 @@ const MAX_BATCH_BYTES: usize = 1_048_576;
 const CHECKPOINT_LINES: i64 = 10_000;
 /// Rejected lines that an import reports; all are counted.
 const MAX_REPORTED_ERRORS: usize = 20;
-/// Lines at the start of a file from which the import's id is derived.
-const FINGERPRINT_LINES: usize = 2;
+
 #[derive(Clone, Debug)]
 pub struct ImportRequest {
     /// The import's id. `None` derives the id from the format, the site and the first lines.
     pub id: Option<Uuid>,
-    pub format: ImportFormat,
+    /// `None` finds the format from the first lines.
+    pub format: Option<ImportFormat>,
     /// The site of lines that do not name one.
     pub site: Option<String>,
     pub new_site_policy: NewSitePolicy,
@@ -58,29 +61,23 @@ pub struct FileImporter<'a> {
 
 impl FileImporter<'_> {
     /// Imports a file. Lines that were imported before are skipped.
-    #[tracing::instrument(level = "debug", name = "import_file", skip_all, fields(format = request.format.name()))]
+    #[tracing::instrument(level = "debug", name = "import_file", skip_all, fields(format = request.format.map_or("auto", ImportFormat::name)))]
     pub async fn import(
         &self,
         request: ImportRequest,
         file: BodyReader,
     ) -> Result<Import, ImportError> {
         let mut source = LineSource::new(file);
-        let mut head = vec![];
-        while head.len() < FINGERPRINT_LINES
-            && let Some(line) = source.next_line().await?
-        {
-            head.push(line);
+        let head = FileHead::read(&mut source, request.format).await?;
+        let (format, site) = (head.format, request.site.as_deref());
+        if format.needs_site() && site.is_none() {
+            return Err(ImportError::SiteRequired(format));
         }
-        let site = request.site.as_deref();
-        let beginning: Vec<String> = head
-            .iter()
-            .map(|(line, _)| line_text(line).to_owned())
-            .collect();
         let id = request
             .id
-            .unwrap_or_else(|| derive_import_id(request.format, site, &beginning));
+            .unwrap_or_else(|| derive_import_id(format, site, &head.fingerprint));
         let runner = self.clock.new_id();
-        let what = (request.format.name(), site);
+        let what = (format.name(), site);
         let started = self.store.imports.begin(id, what, runner, self.clock.now());
         let import = match started.await? {
             ImportStart::Acquired(import) => *import,
@@ -93,8 +90,7 @@ impl FileImporter<'_> {
             import_key: key,
             import_id: id,
             new_site_policy: request.new_site_policy,
-            parser: LineParser::new(request.format, request.site.clone()),
-            is_csv: request.format == ImportFormat::Csv,
+            parser: LineParser::new(format, request.site.clone()),
             digest: Context::new(&SHA256),
             line_number: 0,
             visits: vec![],
@@ -103,11 +99,12 @@ impl FileImporter<'_> {
             progress: ImportProgress {
                 lines: import.lines,
                 errors: import.errors.clone(),
+                skipped_kinds: import.skipped_kinds.clone(),
                 ..ImportProgress::default()
             },
             previous: import,
         };
-        let done = run.import_lines(head, &mut source).await;
+        let done = run.import_lines(head.lines, &mut source).await;
         // Lines that were read before the upload ended are recorded.
         let flushed = match &done {
             Ok(())
@@ -129,13 +126,6 @@ impl FileImporter<'_> {
     }
 }
 
-fn line_text(line: &DecodedLine) -> &str {
-    match line {
-        DecodedLine::Text(text) => text,
-        DecodedLine::Unreadable => "",
-    }
-}
-
 /// A running import.
 struct ImportRun<'a> {
     importer: &'a FileImporter<'a>,
@@ -144,7 +134,6 @@ struct ImportRun<'a> {
     new_site_policy: NewSitePolicy,
     previous: Import,
     parser: LineParser,
-    is_csv: bool,
     digest: Context,
     line_number: i64,
     /// Buffered visits with their line numbers.
@@ -189,10 +178,9 @@ impl ImportRun<'_> {
             self.digest.update(b"\n");
         }
         if self.line_number <= self.previous.lines {
-            if self.line_number == 1 && self.is_csv {
-                // The column names, which were valid in the first run.
-                let _ = self.parser.parse(line_text(line));
-            }
+            // Column names and directives apply to the lines that follow. Invalid ones were rejected
+            // in the first run.
+            let _ = self.parser.read_header(line_text(line));
             let digest = self.digest.clone().finish();
             let is_end = self.line_number == self.previous.lines;
             if is_end && self.previous.digest.as_deref() != Some(digest.as_ref()) {
@@ -203,45 +191,61 @@ impl ImportRun<'_> {
         if is_whole {
             self.progress.lines = self.line_number;
         }
-        if let Err((code, detail)) = self.buffer_line(line) {
-            self.reject_line(self.line_number, code, detail);
+        if let Err(error) = self.buffer_line(line) {
+            self.reject_line(error);
         }
         Ok(())
     }
 
-    fn reject_line(&mut self, line: i64, code: &str, detail: String) {
+    fn reject_line(&mut self, error: LineError) {
         self.progress.counts.rejected += 1;
         if self.progress.errors.len() < MAX_REPORTED_ERRORS {
-            let code = code.to_owned();
-            self.progress.errors.push(LineError { line, code, detail });
+            self.progress.errors.push(error);
         }
     }
 
-    fn buffer_line(&mut self, line: &DecodedLine) -> Result<(), (&'static str, String)> {
+    fn skip_line(&mut self, reason: SkipReason) {
+        self.progress.counts.skipped += 1;
+        let kind = self.progress.skipped_kinds.entry(reason.name().to_owned());
+        *kind.or_default() += 1;
+    }
+
+    fn line_error(&self, code: &str, detail: String, field: Option<&str>) -> LineError {
+        LineError {
+            line: self.line_number,
+            code: code.to_owned(),
+            detail,
+            field: field.map(str::to_owned),
+        }
+    }
+
+    fn buffer_line(&mut self, line: &DecodedLine) -> Result<(), LineError> {
         let DecodedLine::Text(text) = line else {
-            return Err((
-                "LINE_UNREADABLE",
-                "the line is too long or not UTF-8".to_owned(),
-            ));
+            let detail = "the line is too long or not UTF-8".to_owned();
+            return Err(self.line_error("LINE_UNREADABLE", detail, None));
         };
         let parsed = self.parser.parse(text);
         self.buffered_bytes += text.len();
-        let parsed = parsed.map_err(|e: LineParseError| ("LINE_INVALID", e.to_string()))?;
-        let invalid = |e: ValidationError| (e.code(), format!("{}: {e}", e.field()));
+        let parsed = parsed.map_err(|e| self.line_error(e.code(), e.to_string(), e.field()))?;
         let (policy, now) = (self.importer.privacy_policy, self.importer.clock.now());
         match parsed {
-            ParsedLine::Skipped => self.progress.counts.skipped += 1,
+            ParsedLine::Skipped(reason) => self.skip_line(reason),
             ParsedLine::Visit(submitted) => {
-                let submitted = self.with_id(*submitted, text).map_err(invalid)?;
-                let visit = NewVisit::accept(submitted, policy, now).map_err(invalid)?;
+                let visit = self.with_id(*submitted, text);
+                let visit = visit.and_then(|visit| NewVisit::accept(visit, policy, now));
+                let visit = visit.map_err(|e| self.invalid_visit(&e))?;
                 if self.importer.ignore_rules.count_if_ignored(&visit) {
                     self.progress.counts.ignored += 1;
                 } else {
                     self.visits.push((self.line_number, visit));
                 }
             }
-            ParsedLine::Exported(exported) => {
-                let visit = ReimportedVisit::accept(*exported, policy, now).map_err(invalid)?;
+            ParsedLine::Exported(mut exported) => {
+                if exported.visit.id.is_nil() {
+                    exported.visit.id = self.derive_id(text, exported.visit.timestamp);
+                }
+                let visit = ReimportedVisit::accept(*exported, policy, now);
+                let visit = visit.map_err(|e| self.invalid_visit(&e))?;
                 if self.importer.ignore_rules.count_if_ignored(visit.visit()) {
                     self.progress.counts.ignored += 1;
                 } else {
@@ -250,6 +254,11 @@ impl ImportRun<'_> {
             }
         }
         Ok(())
+    }
+
+    fn invalid_visit(&self, error: &ValidationError) -> LineError {
+        let detail = format!("{}: {error}", error.field());
+        self.line_error(error.code(), detail, Some(error.field()))
     }
 
     /// Derives the id of a visit without one from its line.
@@ -264,15 +273,18 @@ impl ImportRun<'_> {
         let moment = submitted
             .timestamp
             .ok_or(ValidationError::TimestampRequired)?;
-        let id = derive_visit_id(
+        Ok(SubmittedVisit {
+            id: Some(self.derive_id(line, moment)),
+            ..submitted
+        })
+    }
+
+    fn derive_id(&self, line: &str, moment: DateTime<Utc>) -> Uuid {
+        derive_visit_id(
             self.import_id,
             self.line_number.cast_unsigned(),
             line,
             moment,
-        );
-        Ok(SubmittedVisit {
-            id: Some(id),
-            ..submitted
-        })
+        )
     }
 }

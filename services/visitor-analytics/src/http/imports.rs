@@ -1,5 +1,7 @@
 //! `POST /import`, `GET /imports` and `DELETE /imports/{id}`.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
@@ -17,17 +19,20 @@ use super::query_params::{check_limit, invalid_param, parse_cursor, truncate_pag
 use super::site_scope::{self, SiteScope};
 use super::state::SharedState;
 use crate::app::import::{FileImporter, ImportError, ImportRequest};
-use crate::domain::import::ImportFormat;
+use crate::domain::import::{FORMAT_NAMES, ImportFormat};
 use crate::store::{self, LineError};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ImportParams {
-    /// `combined` (access log of Apache or nginx), `csv` (as exported) or `ndjson` (as exported, or
-    /// one visit per line as for `POST /visits`).
+    /// Access logs: `combined` (Apache, nginx, Jetty and others; with or without virtual host, several
+    /// addresses and further fields), `common` (without referrer and user agent), `nginx_json`,
+    /// `caddy`, `traefik` (JSON or common format) or `w3c` (IIS, CloudFront). Visits: `csv` (as
+    /// exported), `ndjson` (as exported, or one visit per line as for `POST /visits`) or `umami`
+    /// (`website_event` as CSV). `auto` finds the format from the first lines.
     format: String,
-    /// Site of all visits; overrides the site in the file. Required for `combined`.
+    /// Site of all visits; overrides the site in the file. Required except for `csv` and `ndjson`.
     site: Option<String>,
     /// Id of the import. Only needed to distinguish files that begin with the same lines.
     id: Option<Uuid>,
@@ -39,7 +44,7 @@ pub(super) struct ImportParams {
 pub(super) struct ImportResponse {
     /// Id of the import.
     id: Uuid,
-    /// `combined`, `csv` or `ndjson`.
+    /// The format, as in the parameter `format`. For `auto`, the format that was found.
     format: String,
     /// Site of all visits; `null` if the file names the sites.
     site: Option<String>,
@@ -57,6 +62,11 @@ pub(super) struct ImportResponse {
     duplicates: i64,
     /// Lines that are not page views: style sheets, images, redirects, column headers.
     skipped: i64,
+    /// Number of skipped lines by reason: `blank`, `header`, `request` (no HTTP request), `method`
+    /// (not `GET`), `status` (a redirect), `message` (about something else than a request), `event`,
+    /// or the kind of file: `asset`, `media`, `feed`, `sitemap`, `robots`, `manifest`, `document`,
+    /// `download`, `data`, `well_known`.
+    skipped_kinds: BTreeMap<String, i64>,
     /// Visits that the site's settings exclude.
     ignored: i64,
     /// Lines that cannot be parsed, or whose visit is invalid.
@@ -95,7 +105,8 @@ pub(super) struct ImportDeletedResponse {
     responses(
         (status = 200, body = ImportResponse, description = "The whole file was processed"),
         (status = 400,
-            description = "A parameter is invalid, or the file is incomplete (`BODY_INCOMPLETE`)"),
+            description = "A parameter is invalid, the file is incomplete (`BODY_INCOMPLETE`), or \
+                its format is unknown or contains no single visits (`field` is `format`)"),
         (status = 409,
             description = "The file is being imported (`IMPORT_RUNNING`), or another file with the \
                 same beginning was imported (`IMPORT_DIFFERS`)"),
@@ -250,15 +261,16 @@ async fn find_import(
 impl ImportParams {
     fn into_request(self, scope: &SiteScope) -> Result<ImportRequest, Problem> {
         let format = ImportFormat::from_name(&self.format);
-        let format = format.ok_or_else(|| {
-            invalid_param("format", "`format` must be `combined`, `csv` or `ndjson`")
-        })?;
+        if format.is_none() && self.format != "auto" {
+            let why = match self.format.as_str() {
+                "plausible" => return Err(import_problem(&ImportError::DailyTotals)),
+                _ => format!("`format` must be one of {FORMAT_NAMES}"),
+            };
+            return Err(invalid_param("format", &why));
+        }
         let site = scope.resolve_site(self.site.as_deref())?;
-        if format == ImportFormat::Combined && site.is_none() {
-            return Err(invalid_param(
-                "site",
-                "`site` is required for the format `combined`",
-            ));
+        if let Some(format) = format.filter(|format| format.needs_site() && site.is_none()) {
+            return Err(import_problem(&ImportError::SiteRequired(format)));
         }
         Ok(ImportRequest {
             id: self.id,
@@ -274,6 +286,10 @@ fn import_problem(why: &ImportError) -> Problem {
     match why {
         ImportError::AlreadyRunning => conflict("IMPORT_RUNNING", why.to_string()),
         ImportError::FileMismatch => conflict("IMPORT_DIFFERS", why.to_string()).field("id"),
+        ImportError::FormatUnknown | ImportError::DailyTotals => {
+            invalid_param("format", &why.to_string())
+        }
+        ImportError::SiteRequired(_) => invalid_param("site", &why.to_string()),
         ImportError::Body(BodyError::TooLarge) => {
             let detail = format!(
                 "the file expands to more than {MAX_COMPRESSION_RATIO} times its size; split it"
@@ -309,6 +325,7 @@ fn to_response(import: store::Import, now: DateTime<Utc>) -> ImportResponse {
         recorded: import.counts.recorded,
         duplicates: import.counts.duplicates,
         skipped: import.counts.skipped,
+        skipped_kinds: import.skipped_kinds,
         ignored: import.counts.ignored,
         rejected: import.counts.rejected,
         errors: import.errors,

@@ -2,6 +2,8 @@
 
 mod remove;
 
+use std::collections::BTreeMap;
+
 use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 pub(super) use remove::rebuild_sessions;
@@ -40,6 +42,8 @@ pub struct Import {
     pub digest: Option<Vec<u8>>,
     /// Lines by outcome.
     pub counts: ImportCounts,
+    /// Skipped lines by reason.
+    pub skipped_kinds: BTreeMap<String, i64>,
     /// The first rejected lines.
     pub errors: Vec<LineError>,
 }
@@ -73,6 +77,9 @@ pub struct LineError {
     pub code: String,
     /// What is wrong with the line.
     pub detail: String,
+    /// The name of the invalid field; `null` if the line as a whole is invalid.
+    #[serde(default)]
+    pub field: Option<String>,
 }
 
 /// The progress since the last update.
@@ -84,6 +91,8 @@ pub struct ImportProgress {
     pub digest: Vec<u8>,
     /// The outcomes of the lines since the last update.
     pub counts: ImportCounts,
+    /// All skipped lines of the import by reason.
+    pub skipped_kinds: BTreeMap<String, i64>,
     /// All reported errors of the import.
     pub errors: Vec<LineError>,
 }
@@ -112,6 +121,7 @@ struct ImportRow {
     skipped: i64,
     ignored: i64,
     rejected: i64,
+    skipped_kinds: Json<BTreeMap<String, i64>>,
     errors: Json<Vec<LineError>>,
 }
 
@@ -135,6 +145,7 @@ impl From<ImportRow> for Import {
                 ignored: row.ignored,
                 rejected: row.rejected,
             },
+            skipped_kinds: row.skipped_kinds.0,
             errors: row.errors.0,
         }
     }
@@ -168,7 +179,7 @@ impl ImportStore {
                  and i.format = $2 and i.site is not distinct from $3
                returning number, id, format, site, created_at, touched_at, finished_at, runner,
                    lines, digest, recorded, duplicates, skipped, ignored, rejected,
-                   errors as "errors: _""#,
+                   skipped_kinds as "skipped_kinds: _", errors as "errors: _""#,
             id,
             format,
             site,
@@ -205,7 +216,7 @@ impl ImportStore {
             "update visitor_analytics.import
              set lines = $3, digest = $4, touched_at = $5, recorded = recorded + $6,
                  duplicates = duplicates + $7, skipped = skipped + $8, ignored = ignored + $9,
-                 rejected = rejected + $10, errors = $11
+                 rejected = rejected + $10, errors = $11, skipped_kinds = $12
              where number = $1 and runner = $2",
             number,
             runner,
@@ -218,6 +229,7 @@ impl ImportStore {
             counts.ignored,
             counts.rejected,
             Json(&step.errors) as _,
+            Json(&step.skipped_kinds) as _,
         );
         Ok(done.execute(&self.pool).await?.rows_affected() == 1)
     }
@@ -257,7 +269,7 @@ impl ImportStore {
             ImportRow,
             r#"select number, id, format, site, created_at, touched_at, finished_at, runner,
                    lines, digest, recorded, duplicates, skipped, ignored, rejected,
-                   errors as "errors: _"
+                   skipped_kinds as "skipped_kinds: _", errors as "errors: _"
                from visitor_analytics.import
                where id = $1 and ($2::text[] is null or site = any($2))"#,
             id,
@@ -291,7 +303,7 @@ impl ImportStore {
             ImportRow,
             r#"select number, id, format, site, created_at, touched_at, finished_at, runner,
                    lines, digest, recorded, duplicates, skipped, ignored, rejected,
-                   errors as "errors: _"
+                   skipped_kinds as "skipped_kinds: _", errors as "errors: _"
                from visitor_analytics.import
                where ($1::text is null or site = $1)
                  and ($2::uuid is null or number < (

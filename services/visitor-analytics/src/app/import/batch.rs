@@ -8,7 +8,7 @@ use super::error::ImportError;
 use crate::app::admission::AdmissionError;
 use crate::domain::import::ReimportedVisit;
 use crate::domain::visit::NewVisit;
-use crate::store::{ImportCounts, RecordOutcome};
+use crate::store::{ImportCounts, LineError, RecordOutcome};
 
 /// Visits with their line numbers.
 type WithLineNumbers<T> = Vec<(i64, T)>;
@@ -96,11 +96,12 @@ impl ImportRun<'_> {
     }
 
     fn reject_taken_id(&mut self, line: i64) {
-        self.reject_line(
+        self.reject_line(LineError {
             line,
-            "VISIT_ID_TAKEN",
-            format!("id: {}", AdmissionError::IdTaken),
-        );
+            code: "VISIT_ID_TAKEN".to_owned(),
+            detail: format!("id: {}", AdmissionError::IdTaken),
+            field: Some("id".to_owned()),
+        });
         // Lines that follow were rejected before.
         self.progress.errors.sort_by_key(|error| error.line);
     }

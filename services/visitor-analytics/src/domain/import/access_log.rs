@@ -1,100 +1,100 @@
-//! Parses access logs in the combined format (Apache httpd, `mod_log_config`; nginx,
-//! `log_format combined`):
-//! `address ident user [time] "request" status bytes "referrer" "user agent"`.
+//! Parses access logs in the common and combined formats (Apache httpd, `mod_log_config`; nginx,
+//! `log_format combined`; Jetty, lighttpd, ingress-nginx, Traefik):
+//! `[host] address identity user [time] "request" status bytes "referrer" "user agent" …`.
 
 use chrono::{DateTime, Utc};
 
-use super::parsed_line::{LineParseError, ParsedLine};
-use crate::domain::visit::SubmittedVisit;
+use super::address_fields::parse_address_fields;
+use super::log_time::parse_log_time;
+use super::logged_request::{LoggedRequest, RequestLine, given};
+use super::parsed_line::LineParseError;
+use super::quoted_text::{LogField, split_field, split_quoted, trim_blanks};
 
-/// Extensions of files that are not page views.
-const ASSET_EXTENSIONS: [&str; 25] = [
-    "css", "js", "mjs", "map", "png", "jpg", "jpeg", "gif", "svg", "webp", "avif", "ico", "bmp",
-    "woff", "woff2", "ttf", "otf", "eot", "mp3", "mp4", "webm", "ogg", "wav", "avi", "mov",
-];
+/// Maximum length of a time in brackets.
+const MAX_TIME_BYTES: usize = 40;
 
-pub(super) fn parse_line(line: &str, site: &str) -> Result<ParsedLine, LineParseError> {
-    try_parse_line(line, site).ok_or(LineParseError::InvalidLogLine)
-}
-
-fn try_parse_line(line: &str, site: &str) -> Option<ParsedLine> {
-    let (ip, rest) = line.split_once(' ')?;
-    let (_, rest) = rest.split_once(' ')?;
-    let (user, rest) = rest.split_once(" [")?;
-    let (time, rest) = rest.split_once(']')?;
-    let (request, rest) = split_quoted(rest)?;
-    let (status, rest) = rest.trim_start().split_once(' ')?;
-    let (_, rest) = rest.split_once(' ').unwrap_or((rest, ""));
-    let (referrer, rest) = split_quoted(rest)?;
-    let (user_agent, _) = split_quoted(rest)?;
-    let time = DateTime::parse_from_str(time, "%d/%b/%Y:%H:%M:%S %z").ok()?;
-    let status = status.parse().ok()?;
-    let Some(path) = page_view_path(&request, status) else {
-        return Some(ParsedLine::Skipped);
+/// Parses a line; `format` names the format in the error.
+pub(super) fn parse_line(
+    line: &str,
+    format: &'static str,
+) -> Result<LoggedRequest, LineParseError> {
+    let invalid = || LineParseError::InvalidLogLine(format);
+    let (before, time, rest) = split_at_time(line, format)?;
+    let fields = parse_address_fields(before)?;
+    let (request, rest) = split_quoted(rest).ok_or_else(invalid)?;
+    let (status, rest) = split_field(rest).flatten().ok_or_else(invalid)?;
+    let status = match status {
+        LogField::Plain("-") => 0,
+        LogField::Plain(status) if status.len() == 3 => status
+            .parse()
+            .map_err(|_| LineParseError::InvalidField("status_code"))?,
+        _ => return Err(LineParseError::InvalidField("status_code")),
     };
-    let given = |text: String| Some(text).filter(|text| text != "-" && !text.is_empty());
-    Some(ParsedLine::Visit(Box::new(SubmittedVisit {
-        site: Some(site.to_owned()),
-        timestamp: Some(time.with_timezone(&Utc)),
-        url: format!("https://{site}{path}"),
-        ip: ip.to_owned(),
-        user_agent: given(user_agent),
-        referrer: given(referrer),
-        status_code: Some(status),
-        user_id: given(user.to_owned()),
-        ..SubmittedVisit::default()
-    })))
+    let (referrer, user_agent) = referrer_and_user_agent(rest).ok_or_else(invalid)?;
+    Ok(LoggedRequest {
+        time,
+        ip: fields.ip,
+        line: RequestLine::parse(&request),
+        host: fields.host,
+        status,
+        referrer: referrer.and_then(given),
+        user_agent: user_agent.and_then(given),
+        user: fields.user,
+    })
 }
 
-/// The path and query of a page view: a `GET` request for a page that was not redirected.
-fn page_view_path(request: &str, status: u16) -> Option<&str> {
-    let path = request.strip_prefix("GET ")?;
-    let path = path.rsplit_once(" HTTP/").map_or(path, |(path, _)| path);
-    let file = path.split(['?', '#']).next()?.rsplit('/').next()?;
-    let is_part = file.rsplit_once('.').is_some_and(|(_, extension)| {
-        let extension = extension.to_ascii_lowercase();
-        ASSET_EXTENSIONS.contains(&extension.as_str())
-    });
-    let is_elsewhere = matches!(status, 300..=303 | 305..=399);
-    (path.starts_with('/') && !is_part && !is_elsewhere).then_some(path)
-}
-
-/// Splits a quoted text from what follows. A backslash escapes: `\"`, `\\`, `\t`, and bytes as
-/// `\x41`.
-fn split_quoted(text: &str) -> Option<(String, &str)> {
-    let text = text.trim_start().strip_prefix('"')?;
-    let mut value = vec![];
-    let mut place = 0;
-    loop {
-        let byte = *text.as_bytes().get(place)?;
-        match byte {
-            b'"' => break,
-            b'\\' => {
-                let (escaped, length) = unescape(text.as_bytes().get(place + 1..)?);
-                value.extend(escaped);
-                place += length + 1;
-            }
-            other => {
-                value.push(other);
-                place += 1;
-            }
+/// Finds the time in brackets before the request. The user before it may contain brackets.
+fn split_at_time<'a>(
+    line: &'a str,
+    format: &'static str,
+) -> Result<(&'a str, DateTime<Utc>, &'a str), LineParseError> {
+    let mut error = LineParseError::InvalidLogLine(format);
+    for (start, _) in line.match_indices('[') {
+        let inner = &line[start + 1..];
+        let mut head = inner.bytes().take(MAX_TIME_BYTES);
+        let Some(end) = head.position(|byte| byte == b']') else {
+            continue;
+        };
+        let rest = &inner[end + 1..];
+        if !trim_blanks(rest).starts_with('"') {
+            continue;
         }
+        if let Some(time) = parse_log_time(&inner[..end]) {
+            return Ok((&line[..start], time, rest));
+        }
+        error = LineParseError::InvalidTime;
     }
-    let value = String::from_utf8_lossy(&value).into_owned();
-    Some((value, text.get(place + 1..)?))
+    Err(error)
 }
 
-/// Returns the byte of an escape sequence, and the length of the sequence after the backslash.
-fn unescape(text: &[u8]) -> (Option<u8>, usize) {
-    match text {
-        [b'x', high, low, ..] => {
-            let digit = |byte: u8| char::from(byte).to_digit(16);
-            let byte = digit(*high).zip(digit(*low));
-            let byte = byte.and_then(|(high, low)| u8::try_from(high * 16 + low).ok());
-            (byte, 3)
-        }
-        [b't' | b'n' | b'r' | b'v', ..] => (Some(b' '), 1),
-        [other, ..] => (Some(*other), 1),
-        [] => (None, 0),
+/// The fields after the status: bytes, referrer, user agent, and others that are ignored. `None` if
+/// a quote is not closed.
+fn referrer_and_user_agent(rest: &str) -> Option<(Option<String>, Option<String>)> {
+    let mut fields = vec![];
+    let mut rest = rest;
+    let mut quoted = 0;
+    while quoted < 2
+        && let Some((field, tail)) = split_field(rest)?
+    {
+        quoted += usize::from(matches!(field, LogField::Quoted(_)));
+        fields.push(field);
+        rest = tail;
     }
+    let bytes = usize::from(matches!(fields.first(), Some(LogField::Plain(_))));
+    // A missing value may be written without quotes. Other plain fields, such as a duration, are
+    // neither referrer nor user agent.
+    let values = fields
+        .into_iter()
+        .skip(bytes)
+        .filter_map(|field| match field {
+            LogField::Quoted(text) => Some(text),
+            LogField::Plain("-") => Some("-".to_owned()),
+            LogField::Plain(_) => None,
+        });
+    let values: Vec<String> = values.take(2).collect();
+    let mut values = values.into_iter();
+    Some(match (values.next(), values.next()) {
+        (Some(agent), None) if agent != "-" && !agent.starts_with("http") => (None, Some(agent)),
+        pair => pair,
+    })
 }

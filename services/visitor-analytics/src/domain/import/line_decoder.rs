@@ -1,4 +1,4 @@
-//! Splits a stream of bytes into lines.
+//! Splits a stream of bytes into lines. A byte order mark at the beginning is left out.
 
 /// Maximum length of a line; longer lines are rejected.
 pub const MAX_LINE_BYTES: usize = 65_536;
@@ -19,7 +19,12 @@ pub struct LineDecoder {
     start: usize,
     /// Whether the current line is too long already.
     is_too_long: bool,
+    /// Whether a line was returned.
+    has_begun: bool,
 }
+
+/// The byte order mark of UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl LineDecoder {
     /// Adds bytes. Call [`Self::next_line`] until it returns `None` first.
@@ -39,7 +44,8 @@ impl LineDecoder {
             }
             return None;
         };
-        let text = &rest[..length];
+        let text = strip_mark(&rest[..length], self.has_begun);
+        self.has_begun = true;
         let line = decode_line(text, std::mem::take(&mut self.is_too_long));
         self.start += length + 1;
         Some(line)
@@ -49,8 +55,14 @@ impl LineDecoder {
     #[must_use]
     pub fn finish(self) -> Option<DecodedLine> {
         let rest = &self.buffer[self.start..];
+        let rest = strip_mark(rest, self.has_begun);
         (!rest.is_empty() || self.is_too_long).then(|| decode_line(rest, self.is_too_long))
     }
+}
+
+fn strip_mark(text: &[u8], has_begun: bool) -> &[u8] {
+    let mark = text.strip_prefix(BYTE_ORDER_MARK);
+    mark.filter(|_| !has_begun).unwrap_or(text)
 }
 
 fn decode_line(text: &[u8], is_too_long: bool) -> DecodedLine {

@@ -1,3 +1,9 @@
+mod cases;
+
+use chrono::DateTime;
+use serde_json::{Value, json};
+
+use super::format::IMPORT_FORMATS;
 use super::*;
 
 fn read(line: &str) -> Result<ParsedLine, LineParseError> {
@@ -29,13 +35,13 @@ fn what_is_no_page_view_is_skipped() {
         ("GET /a?x=1", "POST /a"),
         ("GET /a?x=1", "GET /style.css?v=2"),
         ("GET /a?x=1", "GET /Logo.PNG"),
-        ("GET /a?x=1", "GET http://other.example/"),
+        ("GET /a?x=1", "GET ftp://other.example/"),
         ("200 512", "301 -"),
     ] {
         let line = LINE.replace(from, to);
-        assert!(matches!(read(&line), Ok(ParsedLine::Skipped)), "{line}");
+        assert!(matches!(read(&line), Ok(ParsedLine::Skipped(_))), "{line}");
     }
-    assert!(matches!(read("  "), Ok(ParsedLine::Skipped)));
+    assert!(matches!(read("  "), Ok(ParsedLine::Skipped(_))));
     let fresh = LINE.replace("200 512", "304 -");
     assert!(matches!(read(&fresh), Ok(ParsedLine::Visit(_))));
     for end in 0..LINE.len() {
@@ -44,11 +50,11 @@ fn what_is_no_page_view_is_skipped() {
     }
     assert!(matches!(
         read("nonsense"),
-        Err(LineParseError::InvalidLogLine)
+        Err(LineParseError::InvalidLogLine("combined"))
     ));
     assert!(matches!(
         read(&LINE.replace("20/Nov", "32/Nov")),
-        Err(LineParseError::InvalidLogLine)
+        Err(LineParseError::InvalidTime)
     ));
 }
 
@@ -80,6 +86,17 @@ fn lines_are_found_wherever_a_file_is_cut() {
     lines.push(b"\xff\n");
     assert_eq!(lines.next_line(), Some(DecodedLine::Unreadable));
     assert_eq!(lines.finish(), None);
+    for size in [1, 2, 100] {
+        let mut lines = LineDecoder::default();
+        let mut found = vec![];
+        for piece in "\u{feff}a\n\u{feff}b\n".as_bytes().chunks(size) {
+            lines.push(piece);
+            while let Some(line) = lines.next_line() {
+                found.push(line);
+            }
+        }
+        assert_eq!(found, [text("a"), text("\u{feff}b")]);
+    }
 }
 
 #[test]

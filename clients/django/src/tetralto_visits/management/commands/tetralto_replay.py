@@ -35,8 +35,8 @@ class Command(BaseCommand):
     """Reads logs in the combined format, plain or gzip, and sends their page views in order."""
 
     help = (
-        "Send the page views in access logs in the combined format. Each line is recorded once, "
-        "even if it is sent again, so you can repeat an interrupted run."
+        "Send the page views in access logs in the combined or common format. Each line is "
+        "recorded once, even if it is sent again, so you can repeat an interrupted run."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -61,7 +61,7 @@ class Command(BaseCommand):
         connection = Connection(parsed.target.service_url, parsed.target.token)
         for name in options["logs"]:
             with closing(connection), _open_log(name) as file:
-                visits = _page_views(file, site, parsed.rules, counts)
+                visits = _page_views(file, site, parsed, counts)
                 while batch := list(islice(visits, _BATCH)):
                     if options["dry_run"]:
                         counts["page views"] += len(batch)
@@ -71,23 +71,22 @@ class Command(BaseCommand):
 
 
 def _page_views(
-    file: IO[str], site: str, rules: config.Rules, counts: Counter[str]
+    file: IO[str], site: str, parsed: config.Config, counts: Counter[str]
 ) -> Iterator[Message]:
     for line in access_log.read(file):
         if line is None:
             counts["unreadable"] += 1
-        elif _is_page_view(line, rules):
-            yield Message(VISITS, line.visit(site))
+        elif line.skip_reason is None and _is_recorded(line, parsed.rules):
+            yield Message(VISITS, line.visit(site, with_user=parsed.user_id))
         else:
             counts["no page views"] += 1
 
 
-def _is_page_view(line: access_log.LogLine, rules: config.Rules) -> bool:
+def _is_recorded(line: access_log.LogLine, rules: config.Rules) -> bool:
+    """Whether the settings of the package allow the page view."""
     assets = asset_paths(settings.STATIC_URL, settings.MEDIA_URL)
     return (
-        line.method == "GET"
-        and line.status in rules.statuses
-        and not line.is_asset
+        line.status in rules.statuses
         and not line.path.startswith(assets)
         and not rules.excluded.match(line.path)
         and (not rules.included or rules.included.match(line.path))
