@@ -193,7 +193,7 @@ mod tests {
         data["visit"]["source_name"] = json!(null);
         let said = say(&data);
         let start = "New visitor on xn--80ak6aa92e.com: London, United Kingdom\n\
-            Page: /%E2%80%AEa%2Fb%20c%00/~:%2F%2Fx: //y\nFrom: google\n";
+            Page: /%E2%80%AEa%2Fb%20c%00/~%3A%2F%2Fx%3A//y\nFrom: google\n";
         assert!(said.starts_with(start), "{said}");
         // Neither an escape nor a character is cut.
         data["visit"]["path"] = json!(format!("/{}", "%FF%2F".repeat(20)));
