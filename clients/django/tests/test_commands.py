@@ -95,6 +95,18 @@ def test_a_log_is_replayed_once(analytics: Analytics, log: Path) -> None:
     assert fourth["http_version"] == "1.0"
 
 
+def test_bytes_that_are_not_utf_8_make_one_line_unreadable(
+    analytics: Analytics, tmp_path: Path
+) -> None:
+    good = b'203.0.113.7 - - [20/Nov/2026:12:00:00 +0100] "GET /\xc3\xa9 HTTP/1.1" 200 5 "-" "a\rb"'
+    log = tmp_path / "access.log"
+    log.write_bytes(b"\n".join([b"\xef\xbb\xbf" + good, good.replace(b"\xc3\xa9", b"\xe9"), good]))
+    arguments = (str(log), "--site", "https://example.com", "--dry-run")
+    output = run("tetralto_replay", *arguments, url=analytics.url)
+    assert "2 page views" in output
+    assert "1 unreadable" in output
+
+
 def test_a_dry_run_sends_nothing(analytics: Analytics, log: Path) -> None:
     arguments = (str(log), "--site", "https://example.com", "--dry-run")
     output = run("tetralto_replay", *arguments, url=analytics.url)

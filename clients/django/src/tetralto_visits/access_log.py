@@ -1,5 +1,7 @@
-"""Parses access logs in the common and combined formats of Apache, nginx and others.
+"""Parses access logs.
 
+JSON logs of nginx, Caddy and Traefik, and W3C extended logs (IIS, CloudFront) are recognized by
+their lines. Others are in the common or combined format of Apache, nginx and others:
 ``[host] address identity user [time] "request" status bytes "referrer" "user agent" …``
 """
 
@@ -13,18 +15,18 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from urllib.parse import urlsplit
 
+from tetralto_visits.json_log import parse_json_line
 from tetralto_visits.log_fields import (
     given,
-    host_name,
     parse_address_fields,
     split_at_time,
     split_fields,
     split_quoted,
 )
+from tetralto_visits.logged_request import LoggedRequest, parse_request_line
 from tetralto_visits.page_files import skip_reason
+from tetralto_visits.w3c_log import W3cDirectives
 
-_REQUEST = re.compile(r"([A-Z]+) (.+?)(?: HTTP/(\S*))?", re.DOTALL)
-_ABSOLUTE = re.compile(r"(https?)://([^/?#]*)(.*)", re.DOTALL | re.IGNORECASE)
 _STATUS = re.compile(r"\d{3}", re.ASCII)
 _MAX_REMEMBERED_LINES = 10_000
 # The limits of ``POST /import``.
@@ -99,8 +101,9 @@ class LogLine:
 def read(lines: Iterable[str]) -> Iterator[LogLine | None]:
     """Parse line by line; ``None`` for a line that cannot be parsed.
 
-    Identical lines are distinguished by their number. Empty lines are left out.
+    Identical lines are distinguished by their number. Empty lines and directives are left out.
     """
+    directives = W3cDirectives()
     seen: dict[str, int] = {}
     is_first = True
     for text in lines:
@@ -112,14 +115,46 @@ def read(lines: Iterable[str]) -> Iterator[LogLine | None]:
             is_first = False
         if not stripped.strip():
             continue
+        if stripped.startswith("#"):
+            directives.read(stripped)
+            continue
         nth = seen.pop(stripped, 0)
         seen[stripped] = nth + 1
-        yield _parse(stripped, nth)
+        yield _parse(stripped, nth, directives)
 
 
-def _parse(text: str, nth: int) -> LogLine | None:
-    if len(text) > _MAX_LINE_BYTES:
+def _parse(text: str, nth: int, directives: W3cDirectives) -> LogLine | None:
+    try:
+        length = len(text.encode())
+    except UnicodeEncodeError:  # surrogates stand for bytes that are not UTF-8
         return None
+    if length > _MAX_LINE_BYTES:
+        return None
+    if directives.has_fields:
+        request = directives.parse_line(text)
+    elif text.lstrip().startswith("{"):
+        request = parse_json_line(text)
+    else:
+        request = _parse_common(text)
+    if request is None or len(request.line.target.encode("utf-8", "replace")) > _MAX_URL_BYTES:
+        return None
+    return LogLine(
+        id=uuid.uuid5(_NAMESPACE, f"{nth}:{text}"),
+        at=request.at,
+        ip=str(request.address),
+        method=request.line.method,
+        target=request.line.target,
+        http_version=request.line.http_version,
+        status=request.status,
+        referrer=request.referrer,
+        user_agent=request.user_agent or "",
+        user=request.user,
+        origin=request.line.origin,
+        host=request.host,
+    )
+
+
+def _parse_common(text: str) -> LoggedRequest | None:
     parts = split_at_time(text)
     fields = parse_address_fields(parts[0]) if parts else None
     request = split_quoted(parts[2]) if parts else None
@@ -128,41 +163,17 @@ def _parse(text: str, nth: int) -> LogLine | None:
     status, values = _status_and_values(request[1])
     if status is None or values is None:
         return None
-    method, origin, target, version = _parse_request(request[0])
-    if len(target.encode("utf-8", "replace")) > _MAX_URL_BYTES:
-        return None
     referrer, user_agent = _referrer_and_user_agent(values)
-    return LogLine(
-        id=uuid.uuid5(_NAMESPACE, f"{nth}:{text}"),
-        at=parts[1],
-        ip=str(fields.address),
-        method=method,
-        target=target,
-        http_version=version,
-        status=status,
-        referrer=given(referrer),
-        user_agent=given(user_agent) or "",
-        user=fields.user,
-        origin=origin,
-        host=fields.host,
+    return LoggedRequest(
+        parts[1],
+        fields.address,
+        parse_request_line(request[0]),
+        status,
+        given(referrer),
+        given(user_agent),
+        fields.user,
+        fields.host,
     )
-
-
-def _parse_request(text: str) -> tuple[str, str | None, str, str | None]:
-    """Split a request line. The method is empty if the text is no request line."""
-    found = _REQUEST.fullmatch(text.strip())
-    if found is None:
-        return "", None, "", None
-    method, target, version = found.groups()
-    absolute = _ABSOLUTE.fullmatch(target)
-    if absolute is None:
-        return method, None, target, version
-    scheme, authority, path = absolute.groups()
-    authority = authority.rpartition("@")[2].lower()
-    if host_name(authority) is None:
-        return method, None, target, version
-    slash = "" if path.startswith("/") else "/"
-    return method, f"{scheme.lower()}://{authority}", slash + path, version
 
 
 def _status_and_values(rest: str) -> tuple[int | None, list[tuple[bool, str]] | None]:

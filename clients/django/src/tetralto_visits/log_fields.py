@@ -205,7 +205,7 @@ def unescape(text: str) -> str:
     r"""Undo ``\"``, ``\\``, ``\t`` and bytes such as ``\xC3``."""
     if "\\" not in text:
         return text
-    raw = _ESCAPE.sub(_unescaped, text.encode("utf-8", "surrogatepass"))
+    raw = _ESCAPE.sub(_unescaped, text.encode())
     return raw.decode("utf-8", "replace")
 
 

@@ -15,8 +15,8 @@ _EXTENSIONS = {
     "feed": "rss atom rdf",
     "manifest": "webmanifest manifest appcache",
     "document": "pdf epub doc docx xls xlsx ppt pptx odt ods odp rtf",
-    "download": "zip gz tgz tar bz2 xz zst 7z rar exe msi dmg pkg apk deb rpm iso jar",
-    "data": "json jsonld geojson ndjson xml xsl txt csv yaml yml ics",
+    "download": "zip gz tgz tar bz2 xz zst 7z rar",
+    "data": "json jsonld geojson ndjson xml txt csv yaml yml ics",
 }
 _KINDS = {name: kind for kind, names in _EXTENSIONS.items() for name in names.split()}
 _FILES = {
@@ -35,7 +35,7 @@ def file_kind(target: str) -> str | None:
     name, _, extension = file.rpartition(".")
     if file in _FILES:
         return _FILES[file]
-    if name.startswith("sitemap") and extension in ("xml", "gz", "txt", "xsl"):
+    if name.startswith("sitemap") and extension in ("xml", "gz", "txt"):
         return "sitemap"
     return _KINDS.get(extension) if "." in file else None
 

@@ -28,7 +28,7 @@ use crate::store::{self, LineError};
 pub(super) struct ImportParams {
     /// Access logs: `combined` (Apache, nginx, Jetty and others; with or without virtual host, several
     /// addresses and further fields), `common` (without referrer and user agent), `nginx_json`,
-    /// `caddy`, `traefik` (JSON or common format) or `w3c` (IIS, CloudFront). Visits: `csv` (as
+    /// `caddy`, `traefik` (JSON or common format) or `w3c` (IIS, `CloudFront`). Visits: `csv` (as
     /// exported), `ndjson` (as exported, or one visit per line as for `POST /visits`) or `umami`
     /// (`website_event` as CSV). `auto` finds the format from the first lines.
     format: String,
@@ -266,7 +266,7 @@ impl ImportParams {
                 "plausible" => return Err(import_problem(&ImportError::DailyTotals)),
                 _ => format!("`format` must be one of {FORMAT_NAMES}"),
             };
-            return Err(invalid_param("format", &why));
+            return Err(invalid_param("format", why));
         }
         let site = scope.resolve_site(self.site.as_deref())?;
         if let Some(format) = format.filter(|format| format.needs_site() && site.is_none()) {
@@ -287,9 +287,9 @@ fn import_problem(why: &ImportError) -> Problem {
         ImportError::AlreadyRunning => conflict("IMPORT_RUNNING", why.to_string()),
         ImportError::FileMismatch => conflict("IMPORT_DIFFERS", why.to_string()).field("id"),
         ImportError::FormatUnknown | ImportError::DailyTotals => {
-            invalid_param("format", &why.to_string())
+            invalid_param("format", why.to_string())
         }
-        ImportError::SiteRequired(_) => invalid_param("site", &why.to_string()),
+        ImportError::SiteRequired(_) => invalid_param("site", why.to_string()),
         ImportError::Body(BodyError::TooLarge) => {
             let detail = format!(
                 "the file expands to more than {MAX_COMPRESSION_RATIO} times its size; split it"

@@ -40,7 +40,7 @@ fn access_log() -> String {
 }
 
 impl TestSystem {
-    async fn import(&self, query: &str, file: impl Into<reqwest::Body>) -> Value {
+    pub(crate) async fn import(&self, query: &str, file: impl Into<reqwest::Body>) -> Value {
         let request = self.post_to(&format!("/import?{query}")).body(file);
         let (status, body) = answer(request.send().await.unwrap()).await;
         assert_eq!(status, 200, "{body}");

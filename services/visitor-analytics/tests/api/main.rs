@@ -15,6 +15,7 @@ mod fake_services;
 mod faults;
 mod filters;
 mod goals;
+mod import_formats;
 mod imports;
 mod journeys;
 mod lease;

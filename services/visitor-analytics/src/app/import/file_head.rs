@@ -47,10 +47,11 @@ impl FileHead {
         if found == Some(DetectedFormat::DailyTotals) {
             return Err(ImportError::DailyTotals);
         }
-        let format = match (format, found) {
-            (Some(format), _) | (None, Some(DetectedFormat::Format(format))) => format,
-            (None, _) => return Err(ImportError::FormatUnknown),
+        let detected = match found {
+            Some(DetectedFormat::Format(format)) => Some(format),
+            _ => None,
         };
+        let format = format.or(detected).ok_or(ImportError::FormatUnknown)?;
         let fingerprint = lines.iter().map(|(line, _)| line_text(line).to_owned());
         let fingerprint = match format {
             ImportFormat::W3c => fingerprint.collect(),

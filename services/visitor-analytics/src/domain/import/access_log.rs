@@ -8,7 +8,7 @@ use super::address_fields::parse_address_fields;
 use super::log_time::parse_log_time;
 use super::logged_request::{LoggedRequest, RequestLine, given};
 use super::parsed_line::LineParseError;
-use super::quoted_text::{LogField, split_field, split_quoted, trim_blanks};
+use super::quoted_text::{LogField, UnclosedQuote, split_field, split_quoted, trim_blanks};
 
 /// Maximum length of a time in brackets.
 const MAX_TIME_BYTES: usize = 40;
@@ -22,7 +22,7 @@ pub(super) fn parse_line(
     let (before, time, rest) = split_at_time(line, format)?;
     let fields = parse_address_fields(before)?;
     let (request, rest) = split_quoted(rest).ok_or_else(invalid)?;
-    let (status, rest) = split_field(rest).flatten().ok_or_else(invalid)?;
+    let (status, rest) = split_field(rest).ok().flatten().ok_or_else(invalid)?;
     let status = match status {
         LogField::Plain("-") => 0,
         LogField::Plain(status) if status.len() == 3 => status
@@ -30,7 +30,7 @@ pub(super) fn parse_line(
             .map_err(|_| LineParseError::InvalidField("status_code"))?,
         _ => return Err(LineParseError::InvalidField("status_code")),
     };
-    let (referrer, user_agent) = referrer_and_user_agent(rest).ok_or_else(invalid)?;
+    let (referrer, user_agent) = referrer_and_user_agent(rest).map_err(|_| invalid())?;
     Ok(LoggedRequest {
         time,
         ip: fields.ip,
@@ -67,9 +67,8 @@ fn split_at_time<'a>(
     Err(error)
 }
 
-/// The fields after the status: bytes, referrer, user agent, and others that are ignored. `None` if
-/// a quote is not closed.
-fn referrer_and_user_agent(rest: &str) -> Option<(Option<String>, Option<String>)> {
+/// The fields after the status: bytes, referrer, user agent, and others that are ignored.
+fn referrer_and_user_agent(rest: &str) -> Result<(Option<String>, Option<String>), UnclosedQuote> {
     let mut fields = vec![];
     let mut rest = rest;
     let mut quoted = 0;
@@ -93,7 +92,7 @@ fn referrer_and_user_agent(rest: &str) -> Option<(Option<String>, Option<String>
         });
     let values: Vec<String> = values.take(2).collect();
     let mut values = values.into_iter();
-    Some(match (values.next(), values.next()) {
+    Ok(match (values.next(), values.next()) {
         (Some(agent), None) if agent != "-" && !agent.starts_with("http") => (None, Some(agent)),
         pair => pair,
     })

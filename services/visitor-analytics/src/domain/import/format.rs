@@ -13,7 +13,7 @@ pub enum ImportFormat {
     Caddy,
     /// An access log of Traefik (JSON or its common format).
     Traefik,
-    /// A W3C extended log file, such as those of IIS and CloudFront.
+    /// A W3C extended log file, such as those of IIS and `CloudFront`.
     W3c,
     /// CSV as exported.
     Csv,

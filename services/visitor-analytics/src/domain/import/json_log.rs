@@ -202,8 +202,7 @@ fn find<'a>(fields: &'a Map<String, Value>, keys: &[&str]) -> Option<&'a Value> 
         })?;
         match (inner, value) {
             (Some(inner), Value::Object(object)) => find(object, &[inner]),
-            (Some(_), _) => None,
-            (None, Value::Null) => None,
+            (Some(_), _) | (None, Value::Null) => None,
             (None, Value::String(text)) if text.is_empty() || text == "-" => None,
             (None, value) => Some(value),
         }

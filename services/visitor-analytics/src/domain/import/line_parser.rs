@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::access_log;
+use super::detection::{DetectedFormat, detect_format};
 use super::format::ImportFormat;
 use super::json_log;
 use super::page_filter::SkipReason;
@@ -53,6 +54,20 @@ impl LineParser {
 
     /// Parses the next line.
     pub fn parse(&mut self, line: &str) -> Result<ParsedLine, LineParseError> {
+        self.try_parse(line).map_err(|error| match error {
+            LineParseError::InvalidLogLine(_) | LineParseError::FieldsUnknown => {
+                match detect_format(line) {
+                    Some(DetectedFormat::Format(other)) if other != self.format => {
+                        LineParseError::OtherFormat(other.name())
+                    }
+                    _ => error,
+                }
+            }
+            error => error,
+        })
+    }
+
+    fn try_parse(&mut self, line: &str) -> Result<ParsedLine, LineParseError> {
         if line.trim().is_empty() {
             return Ok(ParsedLine::Skipped(SkipReason::Blank));
         }

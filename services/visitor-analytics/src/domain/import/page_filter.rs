@@ -23,7 +23,7 @@ pub enum SkipReason {
     Robots,
     Manifest,
     Document,
-    /// An archive or program.
+    /// An archive.
     Download,
     /// JSON, XML, plain text and the like.
     Data,
@@ -65,15 +65,12 @@ const EXTENSIONS: [(SkipReason, &[&str]); 7] = [
     ),
     (
         SkipReason::Download,
-        &[
-            "zip", "gz", "tgz", "tar", "bz2", "xz", "zst", "7z", "rar", "exe", "msi", "dmg", "pkg",
-            "apk", "deb", "rpm", "iso", "jar",
-        ],
+        &["zip", "gz", "tgz", "tar", "bz2", "xz", "zst", "7z", "rar"],
     ),
     (
         SkipReason::Data,
         &[
-            "json", "jsonld", "geojson", "ndjson", "xml", "xsl", "txt", "csv", "yaml", "yml", "ics",
+            "json", "jsonld", "geojson", "ndjson", "xml", "txt", "csv", "yaml", "yml", "ics",
         ],
     ),
 ];
@@ -137,7 +134,7 @@ fn file_kind(target: &str) -> Option<SkipReason> {
     if MANIFEST_FILES.contains(&file.as_str()) {
         return Some(SkipReason::Manifest);
     }
-    if name.starts_with("sitemap") && ["xml", "gz", "txt", "xsl"].contains(&extension) {
+    if name.starts_with("sitemap") && ["xml", "gz", "txt"].contains(&extension) {
         return Some(SkipReason::Sitemap);
     }
     let kind = EXTENSIONS

@@ -7,19 +7,22 @@ pub(super) enum LogField<'a> {
     Plain(&'a str),
 }
 
-/// Splits the next field from what follows. The inner `None` is the end of the line, the outer one
-/// a quote that is not closed.
-pub(super) fn split_field(text: &str) -> Option<Option<(LogField<'_>, &str)>> {
+/// A quote that is not closed: the line was cut off.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UnclosedQuote;
+
+/// Splits the next field from what follows; `None` at the end of the line.
+pub(super) fn split_field(text: &str) -> Result<Option<(LogField<'_>, &str)>, UnclosedQuote> {
     let text = trim_blanks(text);
     if text.is_empty() {
-        return Some(None);
+        return Ok(None);
     }
     if text.starts_with('"') {
-        let (value, rest) = split_quoted(text)?;
-        return Some(Some((LogField::Quoted(value), rest)));
+        let (value, rest) = split_quoted(text).ok_or(UnclosedQuote)?;
+        return Ok(Some((LogField::Quoted(value), rest)));
     }
     let end = text.find(is_blank).unwrap_or(text.len());
-    Some(Some((LogField::Plain(&text[..end]), &text[end..])))
+    Ok(Some((LogField::Plain(&text[..end]), &text[end..])))
 }
 
 /// Splits a quoted text from what follows. A backslash escapes: `\"`, `\\`, `\t`, and bytes as

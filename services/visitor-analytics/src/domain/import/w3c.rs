@@ -1,4 +1,4 @@
-//! Parses W3C extended log files, such as those of IIS and the standard logs of CloudFront. The
+//! Parses W3C extended log files, such as those of IIS and the standard logs of `CloudFront`. The
 //! directive `#Fields:` names the fields of the lines that follow.
 
 use super::address_fields::parse_address;

@@ -32,11 +32,12 @@ _MAX_ATTEMPTS = 8
 
 
 class Command(BaseCommand):
-    """Reads logs in the combined format, plain or gzip, and sends their page views in order."""
+    """Reads access logs, plain or gzip, and sends their page views in order."""
 
     help = (
-        "Send the page views in access logs in the combined or common format. Each line is "
-        "recorded once, even if it is sent again, so you can repeat an interrupted run."
+        "Send the page views in access logs: combined or common format, JSON of nginx, Caddy or "
+        "Traefik, W3C extended logs. Each line is recorded once, even if it is sent again, so you "
+        "can repeat an interrupted run."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -128,11 +129,11 @@ def _post(connection: Connection, batch: list[Message]) -> Answer:
 @contextmanager
 def _open_log(name: str) -> Iterator[IO[str]]:
     if name == "-":
-        yield TextIOWrapper(sys.stdin.buffer, "utf-8", "replace")
+        yield TextIOWrapper(sys.stdin.buffer, "utf-8", "surrogateescape", "\n")
         return
     path = Path(name)
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            yield TextIOWrapper(file, "utf-8", "replace")
+            yield TextIOWrapper(file, "utf-8", "surrogateescape", "\n")
     except OSError as error:
         raise CommandError(f"Cannot read {name}: {error.strerror or error}") from error
