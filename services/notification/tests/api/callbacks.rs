@@ -140,7 +140,7 @@ async fn stop_holds_over_all_providers_at_accept_and_at_send(pool: PgPool) {
     let (_, waiting) = service.notify(hello()).await;
     until(async || (twilio.posts().len() == 1).then_some(())).await;
     assert_eq!(
-        call_back(&service, &[("From", PHONE), ("Body", "Stop")])
+        call_back(&service, &[("From", PHONE), ("Body", "Opt-out!")])
             .await
             .0,
         200

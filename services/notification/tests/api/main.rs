@@ -32,3 +32,4 @@ mod support;
 mod twilio;
 mod unknown_outcomes;
 mod visitor_rule;
+mod written_addresses;

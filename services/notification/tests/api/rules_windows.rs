@@ -188,7 +188,7 @@ async fn quiet_hours_hold_or_drop_and_let_urgent_through(pool: PgPool) {
     .await;
 
     let drop =
-        json!({"event": "d", "quiet_hours": [{"from": "00:00", "to": "00:00", "mode": "drop"}]});
+        json!({"event": "d", "quiet_hours": [{"from": "00:00", "to": "24:00", "mode": "drop"}]});
     service.create("/rules", rule(&drop)).await;
     let (_, dropped) = service.notify(json!({"event": "d"})).await;
     assert_eq!(dropped["status"], "suppressed");

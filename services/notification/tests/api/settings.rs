@@ -75,6 +75,15 @@ async fn those_that_cannot_work_are_refused_by_name() {
             "EMAIL_FROM",
         ),
         (&["--smtp-ca-file=/x"], "--smtp-url"),
+        (&["--smtp-helo=mail.example.com"], "--smtp-url"),
+        (
+            &[
+                "--smtp-url=smtp://localhost",
+                "--email-from=a@b.example",
+                "--smtp-helo=my host",
+            ],
+            "--smtp-helo",
+        ),
         (&["--vapid-private-key=x"], "VAPID_SUBJECT or PUBLIC_URL"),
         (
             &[

@@ -18,6 +18,7 @@ struct ServerState {
     recipients: VecDeque<&'static str>,
     /// Replies to the next messages; an empty text closes the connection.
     messages: VecDeque<&'static str>,
+    hello_names: Vec<String>,
     sign_ins: Vec<String>,
     mails: Vec<String>,
 }
@@ -70,7 +71,11 @@ async fn talk(stream: TcpStream, world: SharedState) -> Option<()> {
             .to_ascii_uppercase()
             .as_str()
         {
-            "EHLO" => "250-mail.example.com\r\n250-8BITMIME\r\n250 AUTH PLAIN",
+            "EHLO" => {
+                let name = line.get(5..).unwrap_or_default().to_owned();
+                world.lock().unwrap().hello_names.push(name);
+                "250-mail.example.com\r\n250-8BITMIME\r\n250 AUTH PLAIN"
+            }
             "AUTH" => {
                 let mut world = world.lock().unwrap();
                 let given = line.rsplit(' ').next().unwrap();
@@ -128,6 +133,7 @@ async fn email_goes_out_with_its_headers_and_both_forms(pool: PgPool) {
     assert_eq!(delivery["attempts"][0]["provider_code"], 250);
     let world = smtp.world.lock().unwrap();
     assert_eq!(world.sign_ins, ["\0user\0secret"]);
+    assert_eq!(world.hello_names, ["example.com"]);
     let [mail] = &world.mails[..] else {
         panic!("expected one mail");
     };
@@ -137,7 +143,7 @@ async fn email_goes_out_with_its_headers_and_both_forms(pool: PgPool) {
         "To: ann@example.com",
         "Subject: Order 7",
         "List-Unsubscribe: <mailto:shop@example.com?subject=unsubscribe>",
-        &format!("Message-ID: <{id}@"),
+        &format!("Message-ID: <{id}@example.com>"),
         "multipart/alternative",
         "<p>&lt;Ann&gt;</p>",
     ] {
@@ -186,4 +192,53 @@ async fn each_reply_of_a_mail_server_means_something(pool: PgPool) {
         (&made["outcome"], &made["detail"]),
         (&json!("transient"), &json!("no connection"))
     );
+}
+
+#[sqlx::test(migrator = "notification::MIGRATOR")]
+async fn a_server_that_refuses_the_name_leads_to_the_setting(pool: PgPool) {
+    let smtp = Smtp::start().await;
+    let url = format!("--smtp-url=smtp://{}", smtp.address);
+    let from = "--email-from=Laden <laden@Bücher.example>";
+    let detail = |code: u16, name: &str| {
+        json!(format!(
+            "SMTP {code}: the server does not accept the name {name} (EHLO); set SMTP_HELO to the \
+             public host name of this service"
+        ))
+    };
+    let default = "xn--bcher-kva.example";
+    for (more, name) in [
+        (None, default),
+        (Some("--smtp-helo=mail.example.com"), "mail.example.com"),
+    ] {
+        let args = [url.clone(), from.into()].into_iter();
+        let args: Vec<String> = args.chain(more.map(str::to_owned)).collect();
+        let service = Service::with(&pool, &clock(), &args).await;
+        for (reply, code, outcome) in [
+            (
+                "504 5.5.2 <vm>: Helo command rejected: need fully-qualified hostname",
+                504,
+                "config",
+            ),
+            ("550 5.7.1 Invalid HELO name", 550, "config"),
+            (
+                "450 4.7.1 <vm>: Helo command rejected: Host not found",
+                450,
+                "transient",
+            ),
+        ] {
+            smtp.world.lock().unwrap().recipients.push_back(reply);
+            let made = first_attempt(&service, "ann@example.com").await;
+            assert_eq!(
+                (&made["outcome"], &made["detail"]),
+                (&json!(outcome), &detail(code, name)),
+                "{made}"
+            );
+        }
+        let used = smtp.world.lock().unwrap().hello_names.last().cloned();
+        assert_eq!(used.as_deref(), Some(name));
+        first_attempt(&service, "bob@example.com").await;
+        let mails = smtp.world.lock().unwrap().mails.clone();
+        let mail = mails.last().unwrap();
+        assert!(mail.contains(&format!("@{default}>")), "{mail}");
+    }
 }
