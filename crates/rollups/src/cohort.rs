@@ -110,6 +110,21 @@ impl<'a> VisitorLists<'a> {
         Some(())
     }
 
+    /// All keys; that of a visitor of several lists occurs several times.
+    pub fn keys(&self) -> impl Iterator<Item = u64> + use<'a, '_> {
+        let lists = self.0.iter().flat_map(|(_, keys)| keys.iter());
+        lists.map(|key| widened(*key))
+    }
+
+    /// The number of distinct visitors, whatever their period.
+    #[must_use]
+    pub fn count(mut self) -> i64 {
+        for (period, _) in &mut self.0 {
+            *period = 0;
+        }
+        self.cohorts(1)[0][0]
+    }
+
     /// Computes the same as [`CohortActivity::cohorts`]. Keys are processed by their first byte, so
     /// that the hash table fits into the processor's cache.
     #[must_use]
@@ -128,9 +143,7 @@ impl<'a> VisitorLists<'a> {
             table.resize((keys * 2).next_power_of_two(), (0, 0));
             for (period, keys) in heads {
                 for key in keys {
-                    let mut long = [0; 8];
-                    long[2..].copy_from_slice(key);
-                    record_visit(&mut table, u64::from_be_bytes(long), 1 << period);
+                    record_visit(&mut table, widened(*key), 1 << period);
                 }
             }
             for (_, periods) in table.iter().filter(|(_, came)| *came != 0) {
@@ -139,6 +152,12 @@ impl<'a> VisitorLists<'a> {
         }
         cohorts
     }
+}
+
+fn widened(key: [u8; VISITOR_KEY_BYTES]) -> u64 {
+    let mut long = [0; 8];
+    long[2..].copy_from_slice(&key);
+    u64::from_be_bytes(long)
 }
 
 /// Records in the hash table that a visitor came in a period. At most half of the table is used.

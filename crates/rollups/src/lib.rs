@@ -7,8 +7,9 @@
 //! - The visits themselves as column blocks ([`column_block`]), for reports with filters.
 //!
 //! A report is a period and filters ([`query`], [`filters`]). [`scan`] evaluates it on column
-//! blocks; [`funnel`], [`paths`] and [`cohort`] compute funnels, paths and cohorts. The crate does no
-//! I/O: its user stores the bytes.
+//! blocks; [`funnel`], [`paths`] and [`cohort`] compute funnels, paths and cohorts;
+//! [`distinct_visitors`] counts the visitors of several days once. The crate does no I/O: its user
+//! stores the bytes.
 //!
 //! ```
 //! use rollups::funnel::{FunnelEvent, FunnelEvents, FunnelRules};
@@ -29,6 +30,7 @@ pub mod cohort;
 pub mod column_block;
 pub mod day;
 pub mod dimension;
+pub mod distinct_visitors;
 pub mod filters;
 pub mod funnel;
 pub mod goal;

@@ -251,6 +251,13 @@ impl TimeBucket {
             *sum += numbers;
         }
     }
+
+    /// Replaces the numbers of people and bots.
+    pub fn set_visitors(&mut self, visitors: [i64; 2]) {
+        for (sum, visitors) in self.metrics.iter_mut().zip(visitors) {
+            sum.visitors = visitors;
+        }
+    }
 }
 
 /// A bucket of a time series.

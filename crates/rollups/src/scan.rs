@@ -4,11 +4,13 @@
 //! The metrics are defined as in [`super::aggregate`], restricted to the visits that pass: a session
 //! counts if its first visit that passes and has the value is in the period.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::aggregate::Metrics;
 use super::column_block::{CodedColumn, ColumnBlock, ColumnKind, SessionRows};
+use super::distinct_visitors::DistinctVisitors;
 use super::goal::EventTimes;
 
 /// A filter on a column, evaluated once per distinct number.
@@ -153,6 +155,8 @@ pub struct GroupedMetrics {
     slots: Vec<GroupSlot>,
     visitor_number: u64,
     session_number: u64,
+    /// By slot, if requested.
+    distinct_visitors: Option<DistinctVisitors>,
 }
 
 /// The metrics of a value, and the visitor and session that were counted last.
@@ -164,6 +168,33 @@ struct GroupSlot {
 }
 
 impl GroupedMetrics {
+    /// Also counts the visitors of several calls once.
+    #[must_use]
+    pub fn with_distinct_visitors() -> Self {
+        Self {
+            distinct_visitors: Some(DistinctVisitors::default()),
+            ..Self::default()
+        }
+    }
+
+    /// How often people and bots were counted again, by value, and whether this is an estimate.
+    #[must_use]
+    pub fn repeat_visitors(&self) -> (HashMap<u32, [i64; 2]>, bool) {
+        let Some(distinct) = &self.distinct_visitors else {
+            return (HashMap::new(), false);
+        };
+        let counts = distinct.counts();
+        let repeats = self.values().map(|(value, metrics)| {
+            let slots = [value * 2, value * 2 + 1].into_iter().zip(metrics);
+            let mut repeats = slots.map(|(slot, metrics)| {
+                let distinct = counts.get(&slot).copied().unwrap_or_default();
+                (metrics.visitors - distinct).max(0)
+            });
+            (value, [(); 2].map(|()| repeats.next().unwrap_or_default()))
+        });
+        (repeats.collect(), distinct.is_estimated())
+    }
+
     /// Allocates slots for values up to `last`.
     pub fn reserve_values(&mut self, last: u32) {
         let length = (last as usize + 1) * 2;
@@ -203,6 +234,7 @@ impl GroupedMetrics {
                 is_in_period: period.contains(&at),
                 seconds: pack.durations[row].into(),
                 is_bounce,
+                visitor_key: run.visitor_key,
             };
             match &one.group_by {
                 GroupBy::None => self.count_visit(class, &visit),
@@ -216,8 +248,8 @@ impl GroupedMetrics {
         }
     }
 
-    fn count_visit(&mut self, slot: usize, visit: &ScannedVisit) {
-        let slot = &mut self.slots[slot];
+    fn count_visit(&mut self, slot_number: usize, visit: &ScannedVisit) {
+        let slot = &mut self.slots[slot_number];
         let is_first =
             std::mem::replace(&mut slot.last_session, self.session_number) != self.session_number;
         if !visit.is_in_period {
@@ -230,6 +262,10 @@ impl GroupedMetrics {
         numbers.bounces += i64::from(is_first && visit.is_bounce);
         if std::mem::replace(&mut slot.last_visitor, self.visitor_number) != self.visitor_number {
             numbers.visitors += 1;
+            if let Some(distinct) = &mut self.distinct_visitors {
+                let group = u32::try_from(slot_number).unwrap_or(u32::MAX);
+                distinct.insert(group, visit.visitor_key);
+            }
         }
     }
 
@@ -249,4 +285,5 @@ struct ScannedVisit {
     is_in_period: bool,
     seconds: i64,
     is_bounce: bool,
+    visitor_key: u64,
 }

@@ -18,3 +18,4 @@ pub mod visit;
 pub mod visit_enricher;
 pub mod visit_filter;
 pub mod visitor_id;
+pub mod visitor_id_kind;

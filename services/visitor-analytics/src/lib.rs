@@ -119,7 +119,7 @@ pub fn build_with_pool(config: &Config, pool: &PgPool, clock: Clock) -> anyhow::
             crawler_verifier,
         ),
         notify_policy: config.notify_policy(),
-        reports: ReportEngine::new(store.clone()),
+        reports: ReportEngine::new(store.clone(), policy.visitor_id_lifetime),
         store: store.clone(),
         privacy_policy: policy,
         clock: clock.clone(),

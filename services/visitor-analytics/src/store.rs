@@ -50,8 +50,8 @@ pub use record::{RecordOutcome, RecordedVisit, VisitWriter};
 pub use retention::{ExpiredData, ExpiringSite, PartitionInfo, RetentionStore, RowCount};
 pub use rollup::{
     ClaimedDay, DayRollup, EncodedMetrics, EncodedPaths, MetricMismatch, OPEN_DAY_GRACE,
-    QuarterHourDay, RollupRow, RollupStore, ValueDictionary, VerifiableDay, VerifyOutcome,
-    visitor_hash,
+    QuarterHourDay, RollupRow, RollupStore, StoredVisitors, ValueDictionary, VerifiableDay,
+    VerifyOutcome, VisitorDay, visitor_hash,
 };
 pub(crate) use rollup::{encode_day_paths, encode_metrics};
 pub use salt::SaltStore;

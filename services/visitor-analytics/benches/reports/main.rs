@@ -6,6 +6,9 @@
 //! `REPORTS_DATABASE_URL` to a permanent server, which `./dev` then uses. `DUCKDB_PYTHON` is a
 //! Python interpreter with `DuckDB`; without it, that column stays empty. `QUERY` is a part of a
 //! query's name: only matching queries run, without plain SQL and `DuckDB`.
+//!
+//! `REPORTS_VISITOR_IDS=own` generates ids that last: each visitor comes on most days. By default,
+//! ids last for a day.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -24,9 +27,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, PgPool};
 use visitor_analytics::app::reports::ReportEngine;
+use visitor_analytics::domain::visitor_id::VisitorIdLifetime;
 use visitor_analytics::store::Store;
 
 const FILL_SQL: &str = include_str!("fill.sql");
+/// Names of visitor ids, and the expression that generates them.
+const DAILY_IDS: (&str, &str) = (
+    "daily",
+    "lpad(to_hex(started_at::date - date '1970-01-01'), 4, '0')
+         || left(md5(site_id || started_at::date::text || who), 28)",
+);
+const OWN_IDS: (&str, &str) = ("own", "'visitor ' || md5(site_id::text || who)");
 
 /// A database with visits of three sites, and the time at which reports run.
 struct Dataset {
@@ -56,7 +67,11 @@ async fn main() {
 async fn prepare_dataset(visits: u32) -> Dataset {
     let database = std::env::var("DATABASE_URL").expect("start this with ./dev bench reports");
     let options: PgConnectOptions = database.parse().unwrap();
-    let name = format!("reports_{visits}");
+    let ids = match std::env::var("REPORTS_VISITOR_IDS").as_deref() {
+        Ok("own") => OWN_IDS,
+        _ => DAILY_IDS,
+    };
+    let name = format!("reports_{}_{visits}", ids.0);
     let created = format!("create database {name}");
     let server = chassis::database::request_pool(options.clone(), 1);
     // The database may exist already.
@@ -76,7 +91,9 @@ async fn prepare_dataset(visits: u32) -> Dataset {
             .await
             .unwrap();
         let begun = Instant::now();
-        let fill = FILL_SQL.replace(":visits", &visits.to_string());
+        let fill = FILL_SQL
+            .replace(":visits", &visits.to_string())
+            .replace(":visitor_id", ids.1);
         sqlx::raw_sql(AssertSqlSafe(fill))
             .execute(&pool)
             .await
@@ -96,7 +113,7 @@ async fn prepare_dataset(visits: u32) -> Dataset {
     print_table_sizes(&pool, visits).await;
     Dataset {
         pool,
-        reports: ReportEngine::new(store.clone()),
+        reports: ReportEngine::new(store.clone(), VisitorIdLifetime::Daily),
         store,
         now,
         visits,

@@ -21,6 +21,7 @@ use crate::Dataset;
 const REPETITIONS: usize = 30;
 
 enum Report {
+    Totals,
     Series(Interval),
     Breakdown(Attribute),
     /// Paths with this number of pages.
@@ -52,7 +53,8 @@ pub(crate) async fn run_all(
         "DuckDB"
     );
     let reports = [
-        ("summary", Report::Series(Interval::Day)),
+        ("summary", Report::Totals),
+        ("by week", Report::Series(Interval::Week)),
         ("by hour", Report::Series(Interval::Hour)),
         (
             "page",
@@ -108,11 +110,13 @@ pub(crate) async fn run_all(
     };
     let tokyo = in_time_zone(&all, chrono_tz::Tz::Asia__Tokyo);
     let new_york = in_time_zone(&all, chrono_tz::Tz::America__New_York);
+    let summary = Report::Totals;
     let series = [Interval::Day, Interval::Hour, Interval::Minute].map(Report::Series);
-    let [summary, hours, minutes] = series;
+    let [days, hours, minutes] = series;
     let [pages, cities] =
         [Dimension::Page, Dimension::City].map(|one| Report::Breakdown(Attribute::Dimension(one)));
     for (name, asked, report) in [
+        ("by day, 90 days", &all, &days),
         ("summary, today", &today, &summary),
         ("page, 90 days and today", &with_today, &pages),
         ("minutes, today", &today, &minutes),
@@ -130,8 +134,29 @@ pub(crate) async fn run_all(
             print_durations(small, large, asked, &(name.to_owned(), report), None, duck).await;
         }
     }
+    print_visitors(&large.pool, &large.reports, &all).await;
     let periods = [(7, &week), (90, &all), (91, &with_today)];
     run_ordered_reports(small, large, &periods, only).await;
+}
+
+/// Compares the visitors of a period with an exact count.
+async fn print_visitors(pool: &PgPool, reports: &ReportEngine, asked: &ReportQuery) {
+    let totals = reports.totals(asked).await.unwrap().value;
+    let exact = sqlx::query_scalar::<_, i64>(
+        "select count(distinct s.visitor_id) from visitor_analytics.session s
+         where s.site_id = $1 and not s.is_bot and exists (
+             select from visitor_analytics.visit v where v.session_id = s.id
+               and v.timestamp >= $2 and v.timestamp < $3)",
+    );
+    let exact = exact
+        .bind(asked.site.id)
+        .bind(asked.period.from)
+        .bind(asked.period.to);
+    let exact = exact.fetch_one(pool).await.unwrap();
+    println!(
+        "visitors of 90 days: {} ({:?}); counted from the visits: {exact}",
+        totals.metrics[0].visitors, totals.counting
+    );
 }
 
 /// Reports that need the order of visits. The last period ends today.
@@ -247,6 +272,7 @@ async fn measure_report(
     for _ in 0..=REPETITIONS {
         let begun = Instant::now();
         match report {
+            Report::Totals => _ = reports.totals(asked).await.unwrap(),
             Report::Series(interval) => _ = reports.series(asked, *interval).await.unwrap(),
             Report::Breakdown(subject) => {
                 let wanted = BreakdownQuery {
@@ -256,6 +282,7 @@ async fn measure_report(
                     order: BreakdownOrder::Visitors,
                     offset: 0,
                     limit: 50,
+                    needs_visitors: true,
                 };
                 reports.breakdown(asked, &wanted).await.unwrap();
             }
@@ -287,7 +314,9 @@ async fn measure_report(
                 let retention = reports.cohorts(asked, Some(false), *interval).await;
                 _ = retention.unwrap();
             }
-            Report::Goal(_) => _ = reports.series(asked, Interval::Day).await.unwrap(),
+            Report::Goal(_) => {
+                _ = reports.summed_series(asked, Interval::Day).await.unwrap();
+            }
         }
         times.push(begun.elapsed());
     }
@@ -305,7 +334,7 @@ async fn measure_plain_sql(
     filter: &str,
 ) -> Option<Duration> {
     let value = match report {
-        Report::Series(Interval::Day) => "null",
+        Report::Totals => "null",
         Report::Breakdown(Attribute::Dimension(Dimension::Page)) => "p.path",
         Report::Breakdown(Attribute::Dimension(Dimension::City)) => "l.city",
         _ => return None,

@@ -105,11 +105,7 @@ impl SaltPeriod {
         hash.update(b"\n");
         hash.update(user_agent.as_bytes());
         let tag = hash.sign();
-        let number = self
-            .first_day
-            .signed_duration_since(UNIX_EPOCH_DATE)
-            .num_days()
-            & 0xffff;
+        let number = period_number(self.first_day);
         let mut id = String::with_capacity(32);
         // Writing to a `String` cannot fail.
         let _ = write!(id, "{number:04x}");
@@ -119,6 +115,12 @@ impl SaltPeriod {
         }
         id
     }
+}
+
+/// The number with which the ids of a period begin: days since 1970, the low 16 bits.
+pub(super) fn period_number(first_day: NaiveDate) -> i64 {
+    let days = first_day.signed_duration_since(UNIX_EPOCH_DATE);
+    days.num_days() & 0xffff
 }
 
 #[cfg(test)]

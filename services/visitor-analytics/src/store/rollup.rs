@@ -21,6 +21,7 @@ mod time_zone_change;
 mod value_text;
 mod verify;
 mod visit_ids;
+mod visitor_days;
 mod write;
 
 use chassis::database::StoreError;
@@ -42,6 +43,7 @@ use schedule::ROLLUP_LEASE;
 pub(super) use time_zone::parse_time_zone;
 pub(super) use time_zone_change::mark_all_days;
 pub use verify::{MetricMismatch, VerifiableDay, VerifyOutcome};
+pub use visitor_days::{StoredVisitors, VisitorDay};
 pub use write::EncodedMetrics;
 pub(super) use write::VALUES_LOCK;
 pub(crate) use write::encode_metrics;

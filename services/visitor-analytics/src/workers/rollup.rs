@@ -1,5 +1,6 @@
 //! The rollup worker: folds completed days.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chassis::database::StoreError;
@@ -26,14 +27,20 @@ pub struct RollupWorker {
 
 impl RollupWorker {
     pub async fn run(self, stop: CancellationToken) {
-        let round = || self.fold_due_days(&stop);
+        let may_have_old_days = AtomicBool::new(true);
+        let round = || self.fold_due_days(&stop, &may_have_old_days);
         let never = Notify::new();
         let (pace, clock) = (ROLLUP_SCHEDULE, &self.clock);
         run_rounds("folding days", pace, &never, clock, stop.clone(), round).await;
     }
 
-    /// Folds the days that are overdue the longest.
-    async fn fold_due_days(&self, stop: &CancellationToken) -> Result<RoundOutcome, StoreError> {
+    /// Folds the days that are overdue the longest. If none is due, completes a day that an earlier
+    /// version folded.
+    async fn fold_due_days(
+        &self,
+        stop: &CancellationToken,
+        may_have_old_days: &AtomicBool,
+    ) -> Result<RoundOutcome, StoreError> {
         let due = self
             .store
             .rollups
@@ -58,10 +65,17 @@ impl RollupWorker {
             let rest = tokio::time::sleep(begun.elapsed());
             stop.run_until_cancelled(rest).await;
         }
-        Ok(if due.is_empty() {
-            RoundOutcome::Idle
+        if !due.is_empty() {
+            return Ok(RoundOutcome::More);
+        }
+        if may_have_old_days.load(Ordering::Relaxed) {
+            let is_found = self.store.rollups.complete_old_day().await?;
+            may_have_old_days.store(is_found, Ordering::Relaxed);
+        }
+        Ok(if may_have_old_days.load(Ordering::Relaxed) {
+            RoundOutcome::Busy
         } else {
-            RoundOutcome::More
+            RoundOutcome::Idle
         })
     }
 

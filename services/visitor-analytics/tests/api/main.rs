@@ -41,6 +41,7 @@ mod site_limit;
 mod site_scope;
 mod sites;
 mod support;
+mod unique_visitors;
 mod upgrades;
 mod verdicts;
 mod visit_list;

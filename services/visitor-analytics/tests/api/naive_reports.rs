@@ -132,7 +132,8 @@ pub async fn visits(pool: &PgPool, site: &str) -> Vec<Visit> {
     visits
 }
 
-/// The numbers by value of the matching visits between two times.
+/// The numbers by value of the matching visits between two times. A visitor counts once, or once per
+/// day if all ids last for a day.
 pub fn numbers(
     visits: &[Visit],
     zone: Tz,
@@ -142,7 +143,8 @@ pub fn numbers(
     values: &dyn Fn(&Visit) -> Vec<Option<String>>,
 ) -> BTreeMap<Option<String>, Numbers> {
     let mut numbers: BTreeMap<Option<String>, Numbers> = BTreeMap::new();
-    let mut visitors: BTreeSet<(NaiveDate, &str, bool, Option<String>)> = BTreeSet::new();
+    let have_daily_ids = visits.iter().all(|visit| visit.visitor.len() == 32);
+    let mut visitors: BTreeSet<(Option<NaiveDate>, &str, bool, Option<String>)> = BTreeSet::new();
     let mut sessions: BTreeSet<(uuid::Uuid, Option<String>)> = BTreeSet::new();
     let counted = visits
         .iter()
@@ -153,7 +155,7 @@ pub fn numbers(
             if visit.at < from || visit.at >= to {
                 continue;
             }
-            let date = visit.at.with_timezone(&zone).date_naive();
+            let date = have_daily_ids.then(|| visit.at.with_timezone(&zone).date_naive());
             let visitor = (date, visit.visitor.as_str(), visit.is_bot, value.clone());
             let is_new = visitors.insert(visitor);
             let mine = numbers.entry(value).or_default();

@@ -203,14 +203,21 @@ async fn check_all(system: &TestSystem, site: &str, zone: Tz) {
             // Each dimension with some of the requests, and each request with some dimensions.
             for dimension in naive_reports::dimensions().skip(turn % 4).step_by(4) {
                 turn += 1;
-                // A visitor counts once per day of the site, whatever the requested time zone.
                 let right = right(of_site, &|visit| visit.values[dimension].clone());
                 breakdown(system, &question, dimension, right).await;
             }
-            let mut right = right(of_site, &|visit| visit.values["seats"].clone());
-            right.remove(&None);
-            breakdown(system, &question, "property:seats", right).await;
+            let mut seats = right(of_site, &|visit| visit.values["seats"].clone());
+            seats.remove(&None);
+            breakdown(system, &question, "property:seats", seats).await;
             series(system, &question, zone, (from, to), &visits, asked).await;
+            let by_time = [("weekday", "%u"), ("hour", "%H")];
+            for (dimension, format) in by_time.into_iter().filter(|_| place % 3 == 0) {
+                let right = right(zone, &|visit: &Visit| {
+                    let local = visit.at.with_timezone(&zone);
+                    vec![Some(local.format(format).to_string())]
+                });
+                visits_and_visitors(system, &question, dimension, right).await;
+            }
         }
     }
 }
@@ -238,6 +245,28 @@ async fn breakdown(
         .map(|line| line["visitors"].as_i64().unwrap())
         .collect();
     assert!(ranks.is_sorted_by(|a, b| a >= b), "{path}");
+}
+
+/// Compares only these, because a session counts in each hour with a visit.
+async fn visits_and_visitors(
+    system: &TestSystem,
+    question: &str,
+    dimension: &str,
+    right: BTreeMap<Option<String>, Numbers>,
+) {
+    let path = format!("/analytics/breakdown?{question}&by={dimension}");
+    let body = system.read(&path).await;
+    let lines = body["data"].as_array().unwrap().iter();
+    let told = lines.map(|line| {
+        let value = line["value"].as_str().map(str::to_owned);
+        (value, [0, 1].map(|n| numbers_of(line)[n]))
+    });
+    let right = right.into_iter().map(|(value, n)| (value, [n[0], n[1]]));
+    assert_eq!(
+        told.collect::<BTreeMap<_, _>>(),
+        right.collect::<BTreeMap<_, _>>(),
+        "{path}"
+    );
 }
 
 async fn series(
@@ -279,6 +308,12 @@ async fn series(
                         *sum += number;
                     }
                 }
+            }
+            let of = |visit: &Visit| vec![Some(name(visit.at))];
+            let once =
+                naive_reports::numbers(visits, zone, period, asked.class, &asked.passes, &of);
+            for (name, numbers) in once {
+                right.entry(name.unwrap()).or_default()[1] = numbers[1];
             }
         }
         let path = format!("/analytics/timeseries?{question}&interval={interval}");

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use chassis::database::StoreError;
-use chrono::{DateTime, Utc};
-use rollups::aggregate::{Metrics, NO_VALUE};
+use chrono::{DateTime, Datelike as _, Utc};
+use rollups::aggregate::{Metrics, NO_VALUE, ValueId};
 use rollups::aggregate_codec::MetricSums;
 use rollups::day::LocalDay;
 use rollups::dimension::Dimension;
-use rollups::query::{Attribute, Interval, day_seconds, property_value};
+use rollups::query::{Attribute, Interval, TimeBucket, day_seconds, property_value};
 use rollups::scan::GroupedMetrics;
 
 use super::column_reader::{ColumnReader, DayBlocks, Grouping};
@@ -19,6 +19,7 @@ use super::plan::ReportPlan;
 use super::query::{AsOf, ReportQuery};
 use super::report_engine::ReportEngine;
 use super::result_cache::ResultKind;
+use super::visitors::{DayGroups, VisitorCounting};
 use crate::store::ValueDictionary;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +47,8 @@ pub struct BreakdownQuery {
     pub offset: i64,
     /// The maximum number of values.
     pub limit: i64,
+    /// Whether the numbers of visitors are needed. Otherwise those of days are added up.
+    pub needs_visitors: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +56,13 @@ pub struct BreakdownRow {
     /// `None` for visits without a value.
     pub value: Option<Arc<str>>,
     pub metrics: Metrics,
+}
+
+/// The values of a dimension in order: at most one more than the limit.
+#[derive(Clone, Debug)]
+pub struct Breakdown {
+    pub rows: Vec<BreakdownRow>,
+    pub counting: VisitorCounting,
 }
 
 type MetricsByText = HashMap<Option<Arc<str>>, Metrics>;
@@ -63,17 +73,11 @@ impl ReportEngine {
         &self,
         query: &ReportQuery,
         breakdown: &BreakdownQuery,
-    ) -> Result<AsOf<Vec<BreakdownRow>>, StoreError> {
+    ) -> Result<AsOf<Breakdown>, StoreError> {
         let dimension = match breakdown.subject {
-            Attribute::Weekday => {
-                return self
-                    .breakdown_by_time(query, breakdown, Interval::Day, "%u")
-                    .await;
-            }
+            Attribute::Weekday => return self.breakdown_by_weekday(query, breakdown).await,
             Attribute::Dimension(Dimension::Hour) => {
-                return self
-                    .breakdown_by_time(query, breakdown, Interval::Hour, "%H")
-                    .await;
+                return self.breakdown_by_hour(query, breakdown).await;
             }
             Attribute::Dimension(dimension) => dimension,
         };
@@ -85,8 +89,19 @@ impl ReportEngine {
             self.add_scanned_values(query, &plan, breakdown, &mut all)
                 .await?,
         );
-        let rows = self.resolve_rows(breakdown, all).await?;
-        Ok(AsOf { value: rows, as_of })
+        let site_query = query.in_site_time_zone();
+        let (repeats, counting) = self.repeat_visitors(&site_query, breakdown).await?;
+        let entries = all.into_entries().into_iter().map(|(value, mut metrics)| {
+            if let Some(repeats) = repeats.by_value.get(&value) {
+                metrics.visitors -= breakdown.select_visitors(*repeats);
+            }
+            (value, metrics)
+        });
+        let rows = self.resolve_rows(breakdown, entries.collect()).await?;
+        Ok(AsOf {
+            value: Breakdown { rows, counting },
+            as_of,
+        })
     }
 
     /// The sums of complete days.
@@ -190,7 +205,16 @@ impl ReportEngine {
         reader
             .for_each_day(days, &Grouping::Values(subject), count)
             .await?;
-        let values = counts.values();
+        let values = self.stored_ids(&reader, counts.values()).await?;
+        Ok((values, reader.as_of))
+    }
+
+    /// Replaces the ids of a reader's dictionary by those of the values' texts.
+    pub(super) async fn stored_ids<T>(
+        &self,
+        reader: &ColumnReader,
+        values: impl Iterator<Item = (ValueId, T)>,
+    ) -> Result<Vec<(ValueId, T)>, StoreError> {
         let values = values.map(|(value, metrics)| (reader.dictionary.text(value), metrics));
         let values: Vec<_> = values.collect();
         let texts = values.iter().filter_map(|(text, _)| text.as_ref());
@@ -199,35 +223,91 @@ impl ReportEngine {
         let values = values
             .into_iter()
             .map(|(text, metrics)| (id(text), metrics));
-        Ok((values.collect(), reader.as_of))
+        Ok(values.collect())
     }
 
-    /// Hours of the day and days of the week, as sums over a time series.
-    async fn breakdown_by_time(
+    /// Days of the week, as sums over a time series.
+    async fn breakdown_by_weekday(
         &self,
         query: &ReportQuery,
         breakdown: &BreakdownQuery,
-        interval: Interval,
-        format: &str,
-    ) -> Result<AsOf<Vec<BreakdownRow>>, StoreError> {
-        let series = self.series(query, interval).await?;
+    ) -> Result<AsOf<Breakdown>, StoreError> {
+        let series = self.summed_series(query, Interval::Day).await?;
+        let weekday = |bucket: &TimeBucket| {
+            let local = bucket.start.with_timezone(&query.period.zone);
+            local.weekday().num_days_from_monday() as usize
+        };
+        let groups = DayGroups {
+            days: &series.value,
+            group_of: series.value.iter().map(weekday).collect(),
+            group_count: 7,
+        };
+        let counted = self.count_visitors(query, &groups).await?;
+        let mut sums = [[Metrics::default(); 2]; 7].map(|metrics| TimeBucket {
+            start: query.period.from,
+            metrics,
+        });
+        for (bucket, group) in series.value.iter().zip(&groups.group_of) {
+            sums[*group].add(bucket.metrics);
+        }
+        for (sum, visitors) in sums.iter_mut().zip(counted.groups.iter().flatten()) {
+            sum.set_visitors(*visitors);
+        }
+        let values = (1..).zip(sums).map(|(number, sum): (u32, _)| {
+            let metrics = breakdown.select_class(sum.metrics);
+            (Some(number.to_string().into()), metrics)
+        });
+        Ok(AsOf {
+            value: Breakdown {
+                rows: breakdown.select_rows(values.filter(|(_, metrics)| metrics.visits > 0)),
+                counting: counted.counting,
+            },
+            as_of: series.as_of.min(counted.as_of),
+        })
+    }
+
+    /// Hours of the day, as sums over a time series.
+    async fn breakdown_by_hour(
+        &self,
+        query: &ReportQuery,
+        breakdown: &BreakdownQuery,
+    ) -> Result<AsOf<Breakdown>, StoreError> {
+        let series = self.summed_series(query, Interval::Hour).await?;
+        let counted = self.count_visitors_by_hour(query, &series.value).await?;
         let mut sums = MetricsByText::new();
         for bucket in &series.value {
             let metrics = breakdown.select_class(bucket.metrics);
             if metrics.visits > 0 {
                 let local = bucket.start.with_timezone(&query.period.zone);
-                let text: Arc<str> = local.format(format).to_string().into();
+                let text: Arc<str> = local.format("%H").to_string().into();
                 *sums.entry(Some(text)).or_default() += metrics;
             }
         }
+        for (hour, metrics) in &mut sums {
+            let hour = hour.as_ref().and_then(|hour| hour.parse::<usize>().ok());
+            if let (Some(hour), Some(groups)) = (hour, &counted.groups) {
+                metrics.visitors = breakdown.select_visitors(groups[hour]);
+            }
+        }
         Ok(AsOf {
-            value: breakdown.select_rows(sums),
-            as_of: series.as_of,
+            value: Breakdown {
+                rows: breakdown.select_rows(sums),
+                counting: counted.counting,
+            },
+            as_of: series.as_of.min(counted.as_of),
         })
     }
 }
 
 impl BreakdownQuery {
+    fn select_visitors(&self, [people, bots]: [i64; 2]) -> i64 {
+        match self.is_bot {
+            Some(false) => people,
+            Some(true) => bots,
+            None => people + bots,
+        }
+    }
+
     fn select_class(&self, [people, bots]: [Metrics; 2]) -> Metrics {
         match self.is_bot {
             Some(false) => people,

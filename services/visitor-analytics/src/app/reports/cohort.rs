@@ -8,7 +8,6 @@ use chrono::{DateTime, NaiveDate, Utc};
 use rollups::cohort::{CohortActivity, VisitorLists, encode_visitors};
 use rollups::day::LocalDay;
 use rollups::query::{Interval, day_seconds};
-use rollups::scan::for_each_session;
 
 use super::column_reader::{ColumnReader, Grouping};
 use super::day_aggregates::CORRUPT_DAY_METRICS;
@@ -71,22 +70,10 @@ impl ReportEngine {
                 else {
                     return;
                 };
-                let period = day_seconds(&day.day);
-                for_each_session(&day.blocks, day.is_multi_day, |scan_block, session_rows| {
-                    let is_wanted =
-                        is_bot.is_none_or(|is_bot| session_rows.session.is_bot == is_bot);
-                    if !is_wanted
-                        || !scan_block.passes_session(&session_rows)
-                        || activity.len() > MAX_FUNNEL_EVENTS
-                    {
-                        return;
-                    }
-                    let is_active = session_rows.visits.clone().any(|row| {
-                        let at = scan_block.block.start + i64::from(scan_block.block.times[row]);
-                        period.contains(&at) && scan_block.passes_visit(row)
-                    });
-                    if is_active {
-                        activity.add_visit(session_rows.visitor_key, index);
+                day.for_each_active_session(&day_seconds(&day.day), |rows| {
+                    let is_wanted = is_bot.is_none_or(|is_bot| rows.session.is_bot == is_bot);
+                    if is_wanted && activity.len() <= MAX_FUNNEL_EVENTS {
+                        activity.add_visit(rows.visitor_key, index);
                     }
                 });
             })

@@ -1,16 +1,17 @@
 //! Scans column blocks for queries with filters, other time zones or parts of days.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use chassis::database::StoreError;
 use chrono::{DateTime, TimeDelta, Utc};
 use rollups::aggregate::ValueId;
-use rollups::column_block::{ColumnBlock, ColumnKind};
+use rollups::column_block::{ColumnBlock, ColumnKind, SessionRows};
 use rollups::day::LocalDay;
 use rollups::dimension::Dimension;
 use rollups::goal::GoalMatcher;
 use rollups::query::{Attribute, AttributeFilter};
-use rollups::scan::{CodePredicate, GoalFilter, GroupBy, ScanBlock};
+use rollups::scan::{CodePredicate, GoalFilter, GroupBy, ScanBlock, for_each_session};
 use tokio::task::JoinHandle;
 
 use super::day_aggregates::DayDetail;
@@ -27,6 +28,54 @@ pub(super) struct DayBlocks {
     pub(super) blocks: Vec<ScanBlock<Arc<ColumnBlock>>>,
     /// Whether a visitor may occur in several blocks.
     pub(super) is_multi_day: bool,
+}
+
+impl DayBlocks {
+    /// Passes each session with a visit in `period` (in seconds since 1970) that passes the filters.
+    pub(super) fn for_each_active_session(
+        &self,
+        period: &Range<i64>,
+        mut take: impl FnMut(&SessionRows<'_>),
+    ) {
+        self.for_each_passing_session(|block, rows| {
+            if visit_seconds(block, rows, period).next().is_some() {
+                take(rows);
+            }
+        });
+    }
+
+    /// Passes each visit in `period` that passes the filters, with its time in the same unit.
+    pub(super) fn for_each_visit(
+        &self,
+        period: &Range<i64>,
+        mut take: impl FnMut(&SessionRows<'_>, i64),
+    ) {
+        self.for_each_passing_session(|block, rows| {
+            visit_seconds(block, rows, period).for_each(|second| take(rows, second));
+        });
+    }
+
+    fn for_each_passing_session(
+        &self,
+        mut take: impl FnMut(&ScanBlock<Arc<ColumnBlock>>, &SessionRows<'_>),
+    ) {
+        for_each_session(&self.blocks, self.is_multi_day, |block, rows| {
+            if block.passes_session(&rows) {
+                take(block, &rows);
+            }
+        });
+    }
+}
+
+/// The times of a session's visits in `period` that pass the filters.
+fn visit_seconds(
+    block: &ScanBlock<Arc<ColumnBlock>>,
+    rows: &SessionRows<'_>,
+    period: &Range<i64>,
+) -> impl Iterator<Item = i64> {
+    let visits = rows.visits.clone().filter(|row| block.passes_visit(*row));
+    let seconds = visits.map(|row| block.block.start + i64::from(block.block.times[row]));
+    seconds.filter(|second| period.contains(second))
 }
 
 /// What a task needs to load a day.

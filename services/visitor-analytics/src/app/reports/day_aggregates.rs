@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::sized_cache::sized_cache;
+use crate::domain::visitor_id_kind::VisitorIdKinds;
 use crate::store::{EncodedMetrics, EncodedPaths};
 
 pub(super) const CORRUPT_DAY_METRICS: StoreError = StoreError::Corrupt("a daily rollup");
@@ -57,6 +58,8 @@ pub(super) struct DayAggregates {
     pub(super) version: Uuid,
     pub(super) is_past: bool,
     pub(super) visits: usize,
+    /// How long the ids of the visitors last.
+    pub(super) visitor_ids: VisitorIdKinds,
 }
 
 impl DayAggregates {

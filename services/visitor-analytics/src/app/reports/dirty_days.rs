@@ -81,6 +81,7 @@ impl ReportEngine {
             metrics: encode_metrics(&folded.rows, &ids),
             paths: encode_day_paths(&folded, &ids),
             quarters: QuarterHours::from_blocks(&folded.blocks, &day_seconds(&folded.day)),
+            visitor_ids: folded.visitor_ids,
             visits: folded.blocks.iter().map(|block| block.times.len()).sum(),
             blocks: Some(folded.blocks),
             as_of: now,

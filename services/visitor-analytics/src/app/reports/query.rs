@@ -45,6 +45,16 @@ pub struct AsOf<T> {
     pub as_of: DateTime<Utc>,
 }
 
+impl<T> AsOf<T> {
+    #[must_use]
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> AsOf<U> {
+        AsOf {
+            value: change(self.value),
+            as_of: self.as_of,
+        }
+    }
+}
+
 /// The result of a report with bounded memory.
 #[derive(Clone, Debug)]
 pub enum BoundedResult<T> {

@@ -1,5 +1,6 @@
 //! Caches the results of scanning folded days until one of the days is folded again.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use chassis::database::StoreError;
@@ -29,6 +30,10 @@ pub(super) enum ResultKind {
     Series(Interval),
     Funnel(Option<bool>, Vec<WildcardPattern>, FunnelRules),
     Cohorts(Option<bool>, Interval),
+    /// The group of each day.
+    Visitors(Vec<usize>),
+    RepeatVisitors(Attribute),
+    VisitorsByHour,
 }
 
 /// Everything on which a result depends, including the version of each day.
@@ -51,10 +56,25 @@ pub(super) enum ReportResult {
     Funnel(Vec<i64>),
     /// Visitors by cohort and interval.
     Cohorts(Vec<Vec<i64>>),
+    /// People and bots by group.
+    Visitors {
+        counts: Vec<[i64; 2]>,
+        is_estimated: bool,
+    },
+    /// By the id of a value's text.
+    RepeatVisitors(RepeatVisitors),
 }
 
 /// The metrics of people and bots, by the id of a value's text or the index of a bucket.
 pub(super) type IndexedMetrics = Vec<(ValueId, [Metrics; 2])>;
+
+/// How often visitors, people and bots, came on further days of a period, by value: the difference
+/// between the sum over days and the number of visitors.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RepeatVisitors {
+    pub(super) by_value: HashMap<ValueId, [i64; 2]>,
+    pub(super) is_estimated: bool,
+}
 
 impl ReportResult {
     /// The indexed metrics; empty for other results.
@@ -70,6 +90,8 @@ impl ReportResult {
         match self {
             Self::Indexed(metrics) => metrics.len() * 88,
             Self::Funnel(steps) => steps.len() * 8,
+            Self::Visitors { counts, .. } => counts.len() * 16,
+            Self::RepeatVisitors(repeats) => repeats.by_value.len() * 32,
             Self::Cohorts(cohorts) => cohorts.iter().map(|cohort| 24 + cohort.len() * 8).sum(),
         }
     }

@@ -17,13 +17,97 @@ use super::plan::ReportPlan;
 use super::query::{AsOf, ReportQuery};
 use super::report_engine::ReportEngine;
 use super::result_cache::ResultKind;
+use super::visitors::{DayGroups, VisitorCounting};
+
+/// The metrics of each interval in a period, including empty intervals.
+#[derive(Clone, Debug)]
+pub struct Series {
+    pub buckets: Vec<TimeBucket>,
+    pub counting: VisitorCounting,
+}
+
+/// The metrics of a period.
+#[derive(Clone, Copy, Debug)]
+pub struct PeriodTotals {
+    /// The metrics of people's and bots' sessions.
+    pub metrics: [Metrics; 2],
+    pub counting: VisitorCounting,
+}
 
 impl ReportEngine {
-    /// The metrics of each interval in a period, including empty intervals.
+    /// The metrics of each interval in a period.
     ///
     /// With days and longer intervals, a session counts in the interval in which it begins. With
     /// hours and minutes, it counts in each interval in which it has a visit.
     pub async fn series(
+        &self,
+        query: &ReportQuery,
+        interval: Interval,
+    ) -> Result<AsOf<Series>, StoreError> {
+        if !matches!(interval, Interval::Week | Interval::Month) {
+            let series = self.summed_series(query, interval).await?;
+            let ids = self.period_visitor_ids(query).await?;
+            return Ok(series.map(|buckets| Series {
+                buckets,
+                counting: ids.counting,
+            }));
+        }
+        let days = self.summed_series(query, Interval::Day).await?;
+        let mut series = TimeSeries::new(interval, interval.buckets(&query.period));
+        let mut group_of = vec![];
+        for day in &days.value {
+            let date = LocalDay::containing(query.period.zone, day.start).date;
+            let index = series.bucket_index(query, date).unwrap_or_default();
+            series.buckets[index].add(day.metrics);
+            group_of.push(index);
+        }
+        let mut buckets = series.buckets;
+        let groups = DayGroups {
+            days: &days.value,
+            group_of,
+            group_count: buckets.len(),
+        };
+        let counted = self.count_visitors(query, &groups).await?;
+        for (bucket, visitors) in buckets.iter_mut().zip(counted.groups.iter().flatten()) {
+            bucket.set_visitors(*visitors);
+        }
+        Ok(AsOf {
+            value: Series {
+                buckets,
+                counting: counted.counting,
+            },
+            as_of: days.as_of.min(counted.as_of),
+        })
+    }
+
+    /// The metrics of a whole period.
+    pub async fn totals(&self, query: &ReportQuery) -> Result<AsOf<PeriodTotals>, StoreError> {
+        let days = self.summed_series(query, Interval::Day).await?;
+        let mut total = TimeBucket {
+            start: query.period.from,
+            metrics: [Metrics::default(); 2],
+        };
+        days.value.iter().for_each(|day| total.add(day.metrics));
+        let groups = DayGroups {
+            days: &days.value,
+            group_of: vec![0; days.value.len()],
+            group_count: 1,
+        };
+        let counted = self.count_visitors(query, &groups).await?;
+        if let Some([visitors]) = counted.groups.as_deref() {
+            total.set_visitors(*visitors);
+        }
+        Ok(AsOf {
+            value: PeriodTotals {
+                metrics: total.metrics,
+                counting: counted.counting,
+            },
+            as_of: days.as_of.min(counted.as_of),
+        })
+    }
+
+    /// The metrics of each interval in a period, in which the visitors of days add up.
+    pub async fn summed_series(
         &self,
         query: &ReportQuery,
         interval: Interval,

@@ -91,7 +91,7 @@ pub(crate) async fn bots(
     .await?;
     let limit = report.parse_limit(DEFAULT_BOT_VALUES, MAX_BOT_VALUES)?;
     let (_, interval) = parse_interval(&report)?;
-    let series = state.reports.series(&report.query, interval).await?;
+    let series = state.reports.summed_series(&report.query, interval).await?;
     let of = async |dimension| top_values(&state.reports, &report, dimension, limit).await;
     let buckets = || series.value.iter();
     Ok(Json(BotsResponse {
@@ -124,9 +124,10 @@ async fn top_values(
         order: BreakdownOrder::Visits,
         offset: 0,
         limit,
+        needs_visitors: false,
     };
     let found = reports.breakdown(&report.query, &breakdown).await;
-    let found = found?.value.into_iter();
+    let found = found?.value.rows.into_iter();
     // A breakdown returns one row more than `limit` if further rows exist.
     let first = found.take(usize::try_from(limit).unwrap_or_default());
     let values = first.map(|one| BotValue {

@@ -9,14 +9,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use chassis::Problem;
 use chassis::extract::Query;
 use common::readable_url::readable_path;
-use rollups::aggregate::Metrics;
 use rollups::dimension::Dimension;
-use rollups::query::{Attribute, Interval};
+use rollups::query::Attribute;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::report_request::{ReportParams, ReportRequest};
-use super::response::{ConversionMetrics, ReportScope, ratio, select_metrics};
+use super::response::{ConversionMetrics, ReportScope, VisitorScope, ratio, select_metrics};
 use crate::app::reports::{BreakdownOrder, BreakdownQuery, BreakdownRow, ReportQuery};
 use crate::domain::source::display_name;
 use crate::http::query_params::{QueryPairs, invalid_param};
@@ -32,6 +31,8 @@ const MAX_BREAKDOWN_LIMIT: i64 = 1_000;
 pub(crate) struct BreakdownResponse {
     #[serde(flatten)]
     scope: ReportScope,
+    #[serde(flatten)]
+    visitor_scope: VisitorScope,
     /// The requested dimension.
     by: String,
     /// The values, in the requested order.
@@ -48,7 +49,8 @@ pub(crate) struct BreakdownItem {
     /// With `by=source`: the name of the source as people write it, such as `Wikipedia` or `X`.
     #[serde(skip_serializing_if = "Option::is_none")]
     source_name: Option<String>,
-    /// Visitors with at least one matching visit. A visitor counts once per day.
+    /// Visitors with at least one matching visit. A visitor counts once, or once per day if
+    /// `visitor_ids` is `daily`.
     visitors: i64,
     /// Sessions with at least one matching visit. A session counts on the day of its first one.
     sessions: i64,
@@ -103,16 +105,23 @@ pub(crate) async fn breakdown(
     let (query, fingerprint) = parse_query(&report)?;
     let found = state.reports.breakdown(&report.query, &query).await?;
     let limit = usize::try_from(query.limit).unwrap_or_default();
-    let more = found.value.len() > limit;
-    let mut data: Vec<BreakdownItem> = found.value.into_iter().take(limit).map(to_item).collect();
+    let more = found.value.rows.len() > limit;
+    let mut data: Vec<BreakdownItem> = found
+        .value
+        .rows
+        .into_iter()
+        .take(limit)
+        .map(to_item)
+        .collect();
     if let Some((goal, goal_query)) = report.goal_query(&state.store).await? {
         let all = BreakdownQuery {
             offset: 0,
             limit: i64::MAX - 1,
+            needs_visitors: false,
             ..query.clone()
         };
         let reached = state.reports.breakdown(&goal_query, &all).await;
-        let reached = reached?.value.into_iter();
+        let reached = reached?.value.rows.into_iter();
         let sessions: HashMap<Option<String>, i64> = reached
             .map(|of| (of.value.map(|text| text.to_string()), of.metrics.sessions))
             .collect();
@@ -131,6 +140,7 @@ pub(crate) async fn breakdown(
         ),
         next_cursor: more.then(|| encode_cursor(fingerprint, query.offset + query.limit)),
         data,
+        visitor_scope: found.value.counting.into(),
         scope: ReportScope::new(&report, found.as_of),
     }))
 }
@@ -147,13 +157,11 @@ async fn breakdown_by_goal(
     }
     let limit = report.parse_limit(DEFAULT_BREAKDOWN_LIMIT, MAX_BREAKDOWN_LIMIT)?;
     let total = async |goal_query: &ReportQuery| {
-        let series = state.reports.series(goal_query, Interval::Day).await?;
-        let numbers = series.value.iter().map(|part| part.metrics);
-        let numbers = numbers.map(|both| select_metrics(report.is_bot, both));
-        let sum = numbers.fold(Metrics::default(), std::ops::Add::add);
-        Ok::<_, Problem>((sum, series.as_of))
+        let totals = state.reports.totals(goal_query).await?;
+        let metrics = select_metrics(report.is_bot, totals.value.metrics);
+        Ok::<_, Problem>((metrics, totals.map(|totals| totals.counting)))
     };
-    let (all, as_of) = total(&report.query).await?;
+    let (all, counting) = total(&report.query).await?;
     let goals = state
         .store
         .goals
@@ -178,7 +186,8 @@ async fn breakdown_by_goal(
         by: "goal".into(),
         next_cursor: None,
         data,
-        scope: ReportScope::new(report, as_of),
+        visitor_scope: counting.value.into(),
+        scope: ReportScope::new(report, counting.as_of),
     }))
 }
 
@@ -221,6 +230,7 @@ fn parse_query(report: &ReportRequest) -> Result<(BreakdownQuery, u64), Problem>
         order,
         offset,
         limit: report.parse_limit(DEFAULT_BREAKDOWN_LIMIT, MAX_BREAKDOWN_LIMIT)?,
+        needs_visitors: true,
     };
     Ok((query, fingerprint))
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::report_request::ReportRequest;
+use crate::app::reports::VisitorCounting;
 use crate::store::Goal;
 
 /// Conversions for the requested `goal`; all fields are `null` without one.
@@ -59,6 +60,29 @@ impl ReportScope {
             to: query.period.to,
             time_zone: query.period.zone.name().to_owned(),
             as_of,
+        }
+    }
+}
+
+/// How the visitors of a report are counted.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub(crate) struct VisitorScope {
+    /// How long visitor ids last: `daily` (a visitor counts once per day), `monthly`, `persistent`,
+    /// `own` (the `visitor_id` of the site) or `mixed`. Unless they are daily, a visitor counts once
+    /// in the period.
+    visitor_ids: &'static str,
+    /// Whether the numbers of visitors are estimates.
+    estimated: bool,
+    /// The relative error that estimates exceed in 5 % of cases; `null` for exact numbers.
+    estimated_error: Option<f64>,
+}
+
+impl From<VisitorCounting> for VisitorScope {
+    fn from(counting: VisitorCounting) -> Self {
+        Self {
+            visitor_ids: counting.visitor_ids,
+            estimated: counting.estimated_error.is_some(),
+            estimated_error: counting.estimated_error,
         }
     }
 }

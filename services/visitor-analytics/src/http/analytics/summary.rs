@@ -5,12 +5,12 @@ use axum::extract::State;
 use chassis::Problem;
 use chassis::extract::Query;
 use rollups::aggregate::Metrics;
-use rollups::query::{Interval, ReportPeriod};
+use rollups::query::ReportPeriod;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::report_request::{ReportParams, ReportRequest};
-use super::response::{ConversionMetrics, ReportScope, ratio, select_metrics};
+use super::response::{ConversionMetrics, ReportScope, VisitorScope, ratio, select_metrics};
 use crate::app::reports::{ReportEngine, ReportQuery};
 use crate::http::query_params::{QueryPairs, invalid_param};
 use crate::http::site_scope::SiteScope;
@@ -24,6 +24,8 @@ pub(crate) struct SummaryResponse {
     scope: ReportScope,
     #[serde(flatten)]
     metrics: SummaryMetrics,
+    #[serde(flatten)]
+    visitor_scope: VisitorScope,
     #[serde(flatten)]
     conversion_metrics: ConversionMetrics,
     /// The numbers of the period to compare with; `null` without `compare`.
@@ -39,12 +41,14 @@ pub(crate) struct PreviousPeriod {
     to: chrono::DateTime<chrono::Utc>,
     #[serde(flatten)]
     metrics: SummaryMetrics,
+    #[serde(flatten)]
+    visitor_scope: VisitorScope,
 }
 
 /// Totals of a period.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct SummaryMetrics {
-    /// Visitors. A visitor counts once per day.
+    /// Visitors. A visitor counts once, or once per day if `visitor_ids` is `daily`.
     visitors: i64,
     /// Sessions that began in the period.
     sessions: i64,
@@ -121,10 +125,12 @@ pub(crate) async fn summary(
             ));
         }
     };
-    let (metrics, as_of) = fetch_metrics(&state.reports, query, report.is_bot).await?;
+    let totals = state.reports.totals(query).await?;
+    let metrics = SummaryMetrics::new(report.is_bot, totals.value.metrics);
     let conversion_metrics = match report.goal_query(&state.store).await? {
         Some((goal, query)) => {
-            let (reached, _) = fetch_metrics(&state.reports, &query, report.is_bot).await?;
+            let reached = state.reports.totals(&query).await?.value;
+            let reached = select_metrics(report.is_bot, reached.metrics);
             ConversionMetrics::new(&goal, metrics.sessions, reached.sessions)
         }
         None => ConversionMetrics::default(),
@@ -134,25 +140,12 @@ pub(crate) async fn summary(
         None => None,
     };
     Ok(Json(SummaryResponse {
-        scope: ReportScope::new(&report, as_of),
+        scope: ReportScope::new(&report, totals.as_of),
         metrics,
+        visitor_scope: totals.value.counting.into(),
         conversion_metrics,
         previous,
     }))
-}
-
-async fn fetch_metrics(
-    reports: &ReportEngine,
-    query: &ReportQuery,
-    is_bot: Option<bool>,
-) -> Result<(SummaryMetrics, chrono::DateTime<chrono::Utc>), Problem> {
-    let series = reports.series(query, Interval::Day).await?;
-    let mut both = [Metrics::default(); 2];
-    for bucket in &series.value {
-        both[0] += bucket.metrics[0];
-        both[1] += bucket.metrics[1];
-    }
-    Ok((SummaryMetrics::new(is_bot, both), series.as_of))
 }
 
 async fn fetch_previous(
@@ -165,9 +158,11 @@ async fn fetch_previous(
         period,
         ..query.clone()
     };
+    let totals = reports.totals(&query).await?.value;
     Ok(PreviousPeriod {
         from: period.from,
         to: period.to,
-        metrics: fetch_metrics(reports, &query, is_bot).await?.0,
+        metrics: SummaryMetrics::new(is_bot, totals.metrics),
+        visitor_scope: totals.counting.into(),
     })
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::report_request::{ReportParams, ReportRequest};
-use super::response::{ConversionMetrics, ReportScope, ratio, select_metrics};
+use super::response::{ConversionMetrics, ReportScope, VisitorScope, ratio, select_metrics};
 use crate::http::query_params::{QueryPairs, invalid_param};
 use crate::http::site_scope::SiteScope;
 use crate::http::state::SharedState;
@@ -25,6 +25,8 @@ const MAX_MINUTE_BUCKETS: i64 = 2 * 24 * 60;
 pub(crate) struct TimeseriesResponse {
     #[serde(flatten)]
     scope: ReportScope,
+    #[serde(flatten)]
+    visitor_scope: VisitorScope,
     /// Length of the intervals.
     interval: String,
     /// The intervals in chronological order, including those without visits.
@@ -39,7 +41,8 @@ pub(crate) struct TimeseriesPoint {
     start: DateTime<Utc>,
     /// Start of the interval in local time, with the UTC offset.
     local: String,
-    /// Visitors. A visitor counts once per day, or once per minute or hour for these intervals.
+    /// Visitors. A visitor counts once in the interval; in a week or month, once per day if
+    /// `visitor_ids` is `daily`.
     visitors: i64,
     /// Sessions that began in the interval. For minutes and hours: sessions with a visit in the
     /// interval.
@@ -86,11 +89,12 @@ pub(crate) async fn timeseries(
     let series = state.reports.series(&report.query, interval).await?;
     let mut data: Vec<TimeseriesPoint> = series
         .value
+        .buckets
         .iter()
         .map(|bucket| to_point(bucket, &report))
         .collect();
     if let Some((goal, goal_query)) = report.goal_query(&state.store).await? {
-        let reached = state.reports.series(&goal_query, interval).await;
+        let reached = state.reports.summed_series(&goal_query, interval).await;
         let reached = reached?.value;
         for (part, bucket) in data.iter_mut().zip(reached) {
             let sessions = select_metrics(report.is_bot, bucket.metrics).sessions;
@@ -100,6 +104,7 @@ pub(crate) async fn timeseries(
     Ok(Json(TimeseriesResponse {
         data,
         interval: name,
+        visitor_scope: series.value.counting.into(),
         scope: ReportScope::new(&report, series.as_of),
     }))
 }

@@ -6,6 +6,7 @@ use chassis::database::StoreError;
 use chrono::{DateTime, NaiveDate, Utc};
 use rollups::cohort;
 use rollups::column_block::{ColumnBlock, ColumnKind};
+use rollups::distinct_visitors::encode_sketches;
 use rollups::query::day_seconds;
 use sqlx::{PgConnection, PgExecutor, PgPool};
 use uuid::Uuid;
@@ -41,12 +42,13 @@ pub(super) async fn replace(
             exit,
         ] = ColumnKind::STORED.map(|column| block.encode_column(column));
         let properties = block.encode_nonempty_column(ColumnKind::Properties);
+        let visitors = cohort::encode_visitors(block, &day_seconds(&folded.day));
         sqlx::query!(
             "insert into visitor_analytics.column_block (site_id, day, part, start, runs, times,
                  page, agent, verdict, place, network, language, status, origin, entry, exit,
-                 properties, change, visitors)
+                 properties, change, visitors, visitor_ids, visitor_sketches)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-                 $18, $19)",
+                 $18, $19, $20, $21)",
             claimed.site_id,
             claimed.date,
             i16::try_from(part)
@@ -66,7 +68,9 @@ pub(super) async fn replace(
             &exit,
             properties,
             claimed.change,
-            &cohort::encode_visitors(block, &day_seconds(&folded.day)),
+            &visitors,
+            folded.visitor_ids.to_stored(),
+            encode_sketches(&visitors),
         )
         .execute(&mut *connection)
         .await?;
@@ -170,37 +174,6 @@ impl RollupStore {
         );
         let rows = rows.fetch_all(&self.pool).await?.into_iter();
         Ok(rows.map(|row| (row.day, row.change)).collect())
-    }
-
-    /// The visitor lists of a site's days from `first` to `last`, inclusive (see `domain::retention`).
-    /// Returns `None` if they exceed `max_bytes`.
-    pub async fn visitor_lists(
-        &self,
-        site_id: i32,
-        (first, last): (NaiveDate, NaiveDate),
-        max_bytes: usize,
-    ) -> Result<Option<Vec<(NaiveDate, Vec<u8>)>>, StoreError> {
-        let total_bytes = sqlx::query_scalar!(
-            "select sum(octet_length(visitors)) from visitor_analytics.column_block
-             where site_id = $1 and day between $2 and $3",
-            site_id,
-            first,
-            last,
-        );
-        let total_bytes = total_bytes.fetch_one(&self.pool).await?.unwrap_or_default();
-        if usize::try_from(total_bytes).is_ok_and(|total_bytes| total_bytes > max_bytes) {
-            return Ok(None);
-        }
-        let rows = sqlx::query!(
-            "select day, visitors from visitor_analytics.column_block
-             where site_id = $1 and day between $2 and $3",
-            site_id,
-            first,
-            last,
-        );
-        let rows = rows.fetch_all(&self.pool).await?.into_iter();
-        let rows = rows.map(|row| Some((row.day, row.visitors?)));
-        Ok(rows.collect())
     }
 }
 

@@ -10,6 +10,8 @@ use rollups::day::LocalDay;
 use rollups::dimension::Dimension;
 use uuid::Uuid;
 
+use crate::domain::visitor_id_kind::VisitorIdKinds;
+
 /// A day to fold, claimed for ten minutes.
 #[derive(Clone, Copy, Debug)]
 pub struct ClaimedDay {
@@ -38,6 +40,8 @@ pub struct DayRollup {
     pub blocks: Vec<Arc<ColumnBlock>>,
     /// The paths of the pages in the column blocks.
     pub paths: HashMap<u32, Arc<str>>,
+    /// How long the ids of the visitors last.
+    pub visitor_ids: VisitorIdKinds,
     pub day: LocalDay,
 }
 

@@ -19,6 +19,7 @@ use super::dictionary::ValueDictionary;
 use super::visit_ids::VisitIds;
 use super::{DayRollup, RollupRow, write};
 use crate::domain::session::SESSION_TIMEOUT;
+use crate::domain::visitor_id_kind::VisitorIdCounter;
 use crate::store::dictionary::key;
 
 /// Visits whose values are loaded together.
@@ -36,7 +37,7 @@ pub(super) async fn fold_visits(
     let properties = report_properties(pool, site_id).await?;
     let visits = sqlx::query_as!(
         VisitIds,
-        r#"select visitor_id, session_id, timestamp, is_bot, page_id, origin_id, agent_id,
+        r#"select id, visitor_id, session_id, timestamp, is_bot, page_id, origin_id, agent_id,
                   verdict_id, place_id, network_id, status_code, language,
                   case when properties is not null and $7::text[] <> '{}' then array(
                       select name || '=' || left(properties ->> name, 200) from unnest($7::text[]) name
@@ -58,6 +59,7 @@ pub(super) async fn fold_visits(
     let mut dictionary = ValueDictionary::new(zone);
     let mut aggregator = DayAggregator::new(day.from.timestamp()..day.to.timestamp());
     let mut block_builder = BlockBuilder::new(day.from.timestamp());
+    let mut visitor_ids = VisitorIdCounter::default();
     let mut texts = HashMap::new();
     while let Some(visits) = chunks.try_next().await.map_err(|error| error.1)? {
         dictionary.load(pool, &visits).await?;
@@ -67,6 +69,7 @@ pub(super) async fn fold_visits(
             let row = block_row(&visit, &texts);
             block_builder.add(&visit.visitor_id, visit.session_id, row, visitor_hash);
             aggregator.add(&visit.visitor_id, visit.session_id, resolved);
+            visitor_ids.add(&visit.visitor_id, visit.id, visit.timestamp);
         }
     }
     let rows = aggregator
@@ -93,6 +96,7 @@ pub(super) async fn fold_visits(
         rows,
         blocks,
         paths,
+        visitor_ids: visitor_ids.kinds(),
         day,
     })
 }

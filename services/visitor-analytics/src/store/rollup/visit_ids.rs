@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 /// A visit with the ids of its values.
 pub(super) struct VisitIds {
+    pub(super) id: Uuid,
     pub(super) visitor_id: String,
     pub(super) session_id: Uuid,
     pub(super) timestamp: DateTime<Utc>,
