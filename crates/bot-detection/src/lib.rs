@@ -40,7 +40,7 @@ pub use spam::is_referrer_spam;
 
 /// The version of the rules, stored with each verdict. Increase it with every change of a rule or
 /// list.
-pub const RULESET_VERSION: u16 = 4;
+pub const RULESET_VERSION: u16 = 5;
 
 /// A visit with at least this score is a bot's.
 pub const BOT_SCORE_THRESHOLD: u8 = 50;

@@ -7,6 +7,7 @@ pub enum BotRule {
     HttpTool,
     HeadlessBrowser,
     BotWord,
+    SuspiciousWord,
     ContactAddress,
     MalformedUserAgent,
     EmptyUserAgent,
@@ -56,11 +57,12 @@ pub enum RuleEvidence {
 }
 
 impl BotRule {
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::KnownCrawler,
         Self::HttpTool,
         Self::HeadlessBrowser,
         Self::BotWord,
+        Self::SuspiciousWord,
         Self::ContactAddress,
         Self::MalformedUserAgent,
         Self::EmptyUserAgent,
@@ -134,6 +136,7 @@ impl BotRule {
             Self::HttpTool => ("http_tool", 100, UserAgent, "the user agent belongs to a program or library"),
             Self::HeadlessBrowser => ("headless_browser", 90, UserAgent, "the user agent says that a program drives the browser"),
             Self::BotWord => ("bot_word", 90, UserAgent, "the user agent contains a word of bots, such as bot, crawler or spider"),
+            Self::SuspiciousWord => ("suspicious_word", 60, UserAgent, "the user agent of a browser contains a word that bots use, such as scan or monitor"),
             Self::ContactAddress => ("contact_address", 90, UserAgent, "the user agent contains a contact address"),
             Self::MalformedUserAgent => ("malformed_user_agent", 60, UserAgent, "the user agent is malformed for a browser"),
             Self::EmptyUserAgent => ("empty_user_agent", 100, UserAgent, "the user agent is missing"),

@@ -86,6 +86,17 @@ fn has_single_product(user_agent: &str) -> bool {
 /// Whether a program has put its name where browsers put only products with versions, or the
 /// system.
 fn has_inserted_name(user_agent: &str) -> bool {
+    // Extensions that put their names behind the system.
+    const TOOLBARS: [&str; 8] = [
+        "Ghostery",
+        "photobucket",
+        "GTB",
+        ".NET",
+        "BTRS",
+        "AskTb",
+        "Zune",
+        "Creative",
+    ];
     let after = |mark| user_agent.split_once(mark).map(|(_, after)| after);
     let is_before_version = || {
         let mut words = after("like Gecko) ")?.split(' ');
@@ -95,7 +106,9 @@ fn has_inserted_name(user_agent: &str) -> bool {
     // In Firefox, `rv:` is the last part of the system.
     let is_behind_firefox = || {
         let (system, rest) = after("; rv:")?.split_once(')')?;
-        Some(system.contains(';') && rest.contains(" Firefox/"))
+        let mut names = system.split(';').skip(1).map(str::trim);
+        let is_stranger = names.any(|name| !TOOLBARS.iter().any(|known| name.starts_with(known)));
+        Some(is_stranger && rest.contains(" Firefox/"))
     };
     // In Chrome on a Mac, the version of macOS is the last part of the system.
     let is_beside_mac = || {

@@ -295,3 +295,55 @@ fn codes_lead_back_to_their_rules() {
         assert!((-100..=100).contains(&reason.weight()) && !reason.description().is_empty());
     }
 }
+
+/// User agents of people that contain words, addresses or versions which resemble those of bots.
+const PEOPLE: &str = include_str!("tests/people.txt");
+
+#[test]
+fn words_in_the_names_of_devices_and_apps_are_no_bots() {
+    for user_agent in PEOPLE.lines() {
+        assert_eq!(RULES.evaluate(user_agent).reasons, [], "{user_agent}");
+    }
+}
+
+#[test]
+fn bots_in_the_user_agent_of_a_browser_are_found() {
+    let phone = |device: &str, end: &str| {
+        format!(
+            "Mozilla/5.0 (Linux; Android 10; {device}) AppleWebKit/537.36 (KHTML, like Gecko) \
+             Chrome/120.0.0.0 Mobile Safari/537.36{end}"
+        )
+    };
+    for (user_agent, rule) in [
+        (phone("AcmeBot/1.0", ""), BotRule::BotWord),
+        (phone("K", " AcmeBot/1.0"), BotRule::BotWord),
+        (phone("K", " (compatible; acme spider)"), BotRule::BotWord),
+        (
+            format!("{CHROME} (https://acme.example)"),
+            BotRule::ContactAddress,
+        ),
+        (
+            format!("{CHROME} Acme/1.0 https://acme.example"),
+            BotRule::ContactAddress,
+        ),
+        (format!("{CHROME} AcmeScan/1.0"), BotRule::SuspiciousWord),
+        (
+            CHROME.replace("142.0.0.0", "52.0.2743.1449"),
+            BotRule::ImpossibleVersion,
+        ),
+        (
+            "nscurl (unknown version) CFNetwork/1498.700.2 Darwin/23.6.0".into(),
+            BotRule::HttpTool,
+        ),
+    ] {
+        assert_eq!(RULES.evaluate(&user_agent).reasons, [rule], "{user_agent}");
+    }
+}
+
+#[test]
+fn a_confirmed_browser_outweighs_a_suspicious_word() {
+    let agent = RULES.evaluate(&format!("{CHROME} AcmeScan/1.0"));
+    let verdict = evaluate_visit(&agent, &VisitSignals::default());
+    assert!(verdict.is_bot);
+    assert!(!verdict.with_rules([BotRule::BrowserConfirmed]).is_bot);
+}

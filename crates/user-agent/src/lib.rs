@@ -33,7 +33,7 @@ pub use hints::ClientHints;
 pub use regexes::{CandidateRegexes, RegexKind, RegexMatch, UserAgentRegexes};
 pub use user_agent::UserAgent;
 
-use device_matcher::DeviceMatcher;
+use device_matcher::{DeviceMatcher, device_comment};
 
 /// The rest of a longer user agent is ignored. Browsers send fewer bytes.
 const MAX_USER_AGENT_BYTES: usize = 400;
@@ -56,7 +56,17 @@ impl UserAgentParser {
     pub fn parse(&self, user_agent: &str, hints: Option<&ClientHints>) -> UserAgent {
         let user_agent = truncate_user_agent(user_agent);
         let found = self.regexes.candidates(user_agent);
-        let (browser, browser_version) = name_and_version(found.find(RegexKind::Browsers));
+        // The lists also name bots, by words that may stand in the name of a device (`M bot 51`).
+        let device = &user_agent[device_comment(user_agent)];
+        let is_browser = |name: &str| {
+            let name_words = name.to_ascii_lowercase();
+            let names_bot = ["bot", "spider", "crawl"]
+                .iter()
+                .any(|word| name_words.contains(word));
+            !(names_bot && device.contains("Android") && device.contains(name))
+        };
+        let browser = found.find_where(RegexKind::Browsers, is_browser);
+        let (browser, browser_version) = name_and_version(browser);
         let agent = UserAgent {
             browser,
             browser_version,
@@ -123,15 +133,18 @@ fn name_and_version(found: Option<RegexMatch>) -> (Option<String>, Option<String
     (Some(name), version)
 }
 
-/// Returns brand and model. Chrome reports every phone's model as `K`, which is dropped.
+/// Returns brand and model. Chrome reports every phone's model as `K`, which is dropped, as are
+/// words that are no names.
 fn brand_and_model(found: &CandidateRegexes) -> (Option<String>, Option<String>) {
     let Some((_, [brand, model, ..])) = found.find(RegexKind::Devices) else {
         return (None, None);
     };
     let telling = |text: String| {
         let name = text.trim();
-        let tells =
-            !matches!(name, "" | "K" | "Spider" | "Desktop") && !name.starts_with("Generic");
+        let tells = !matches!(
+            name,
+            "" | "K" | "Spider" | "Desktop" | "Browser" | "Smartphone" | "Tablet"
+        ) && !name.starts_with("Generic");
         tells.then(|| name.to_owned())
     };
     (brand.and_then(telling), model.and_then(telling))

@@ -1,4 +1,5 @@
-//! The regexes of uap-core (see `data/README.md`) for browsers, operating systems and devices.
+//! The regexes for browsers, operating systems and devices: our own, then those of uap-core (see
+//! `data/README.md`).
 
 use regex_automata::util::captures::Captures;
 use serde::Deserialize;
@@ -94,12 +95,23 @@ impl RegexKind {
 }
 
 impl UserAgentRegexes {
-    /// Reads the vendored file.
+    /// Reads the lists.
     #[must_use]
     pub fn new() -> Self {
-        let file: RegexFile = serde_json::from_str(include_str!("../data/uap-core.json"))
-            .expect("the vendored list is complete; a test reads it");
-        let lists = [file.browsers, file.operating_systems, file.devices];
+        let [own, vendored] = [
+            include_str!("../data/extra.json"),
+            include_str!("../data/uap-core.json"),
+        ]
+        .map(|text| {
+            let file: RegexFile =
+                serde_json::from_str(text).expect("the lists are complete; a test reads them");
+            [file.browsers, file.operating_systems, file.devices]
+        });
+        let mut vendored = vendored.into_iter();
+        let lists = own.map(|mut list| {
+            list.extend(vendored.next().into_iter().flatten());
+            list
+        });
         let mut list_ends = [0; 3];
         let mut replacements = vec![];
         for (list, entries) in lists.iter().enumerate() {
@@ -135,6 +147,16 @@ impl CandidateRegexes<'_> {
     /// Returns the match of the first regex in a list that matches.
     #[must_use]
     pub fn find(&self, list: RegexKind) -> Option<RegexMatch> {
+        self.find_where(list, |_| true)
+    }
+
+    /// Returns the first match in a list whose name `accepts` takes.
+    #[must_use]
+    pub fn find_where(
+        &self,
+        list: RegexKind,
+        accepts: impl Fn(&str) -> bool,
+    ) -> Option<RegexMatch> {
         let ends = self.regexes.list_ends;
         let (from, to) = match list {
             RegexKind::Browsers => (0, ends[0]),
@@ -150,13 +172,15 @@ impl CandidateRegexes<'_> {
         let most = list.max_scanned_bytes() / text.len().max(1);
         let expressions = &self.regexes.regexes;
         let mut tried = places.take(most);
-        let found = |place: &usize| Some((*place, expressions.find(*place, text)?));
-        let (place, found) = tried.find_map(found)?;
-        let groups = expressions.captures(place, text, found)?;
-        let fields = self.regexes.replacements[place].iter();
-        let mut told = fields.map(|field| field.expand(text, &groups));
-        let name = told.next().flatten().unwrap_or_default();
-        Some((name, std::array::from_fn(|_| told.next().flatten())))
+        tried.find_map(|place| {
+            let found = expressions.find(*place, text)?;
+            let groups = expressions.captures(*place, text, found)?;
+            let fields = self.regexes.replacements[*place].iter();
+            let mut told = fields.map(|field| field.expand(text, &groups));
+            let name = told.next().flatten().unwrap_or_default();
+            let parts = std::array::from_fn(|_| told.next().flatten());
+            accepts(&name).then_some((name, parts))
+        })
     }
 }
 

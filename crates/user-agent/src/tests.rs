@@ -56,6 +56,41 @@ fn common_browsers_are_read() {
     }
 }
 
+/// Lines of type, browser and version, system and version, brand and model, and user agent.
+const AGENTS: &str = include_str!("tests/agents.tsv");
+
+#[test]
+fn in_app_browsers_and_rare_devices_are_read() {
+    for row in AGENTS.lines() {
+        let fields: Vec<&str> = row.split('\t').collect();
+        let [device_type, browser, os, device, user_agent] = fields[..] else {
+            panic!("{row}");
+        };
+        let [name, major] = [browser, os].map(|text| text.rsplit_once(' ').unwrap());
+        let expected = format!(
+            "{} {} {} {} {device_type} {device}",
+            name.0, name.1, major.0, major.1
+        );
+        assert_eq!(
+            line(READER.parse(user_agent, None)),
+            expected,
+            "{user_agent}"
+        );
+    }
+}
+
+/// Lines of device type and user agent.
+const DEVICES: &str = include_str!("tests/devices.tsv");
+
+#[test]
+fn odd_devices_have_a_type() {
+    for row in DEVICES.lines() {
+        let (device_type, user_agent) = row.split_once('\t').unwrap();
+        let agent = READER.parse(user_agent, None);
+        assert_eq!(agent.device_type.as_str(), device_type, "{user_agent}");
+    }
+}
+
 #[test]
 fn hints_take_the_place_of_what_is_frozen() {
     let brave = (

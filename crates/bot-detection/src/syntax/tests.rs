@@ -109,13 +109,14 @@ fn builds_of_chrome_are_those_of_its_versions() {
         "140.0.7339.133",
         "156.0.8078.3",
         "300.0.9000.1",
+        "30.0.1599.12975",
     ] {
         assert_eq!(chrome(real), [], "{real}");
     }
-    for other in ["52.0.8062.1449", "70.0.3112.90", "140.0.6723.1"] {
+    for other in ["52.0.8062.144", "70.0.3112.90", "140.0.6723.1"] {
         assert_eq!(chrome(other), [BotRule::UnlikelyVersion], "{other}");
     }
-    for never in ["0.0.0.0", "1001.0.0.0"] {
+    for never in ["0.0.0.0", "1001.0.0.0", "52.0.2743.1449"] {
         assert_eq!(chrome(never), [BotRule::ImpossibleVersion], "{never}");
     }
 }

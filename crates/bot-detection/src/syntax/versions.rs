@@ -33,6 +33,8 @@ const CHROME_BUILDS: [(u32, u32); 18] = [
 ];
 /// The tolerance around the interpolated build number.
 const MAX_BUILD_DEVIATION: u32 = 120;
+/// No patch of Chrome has had a number of four digits. Yandex once had five.
+const IMPOSSIBLE_CHROME_PATCHES: std::ops::RangeInclusive<u32> = 1_000..=9_999;
 /// Chrome will not reach this version for decades.
 const MAX_CHROME_VERSION: u32 = 1_000;
 
@@ -45,8 +47,14 @@ pub(super) fn has_impossible_windows_version(user_agent: &str) -> bool {
     let version = &after[..end.unwrap_or(after.len())];
     match version {
         "" => sends_windows_version(before),
-        "10.0" | "6.4" | "10" => false,
-        other => !WINDOWS_NT_VERSIONS.contains(&other),
+        "6.4" | "10" => false,
+        // Facebook for Windows adds the build, such as `10.0.16299.98`.
+        other => {
+            let mut numbers = other.splitn(3, '.');
+            let short = [numbers.next(), numbers.next()].map(Option::unwrap_or_default);
+            let short = short.join(".");
+            short != "10.0" && !WINDOWS_NT_VERSIONS.contains(&short.as_str())
+        }
     }
 }
 
@@ -75,6 +83,9 @@ pub(super) fn check_chrome_version(user_agent: &str) -> Option<BotRule> {
         return Some(BotRule::ImpossibleVersion);
     }
     let (minor, build) = (next()?, next()?);
+    if next().is_some_and(|patch| IMPOSSIBLE_CHROME_PATCHES.contains(&patch)) {
+        return Some(BotRule::ImpossibleVersion);
+    }
     let place = CHROME_BUILDS
         .iter()
         .position(|(version, _)| *version > major)?;

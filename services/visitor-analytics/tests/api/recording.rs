@@ -47,7 +47,7 @@ async fn a_visit_is_judged_located_and_stored(pool: PgPool) {
             "as_organization": "Andrews & Arnold Ltd", "browser": "Firefox",
             "browser_version": "144.0", "os": "Windows", "os_version": "10",
             "device_type": "desktop", "brand": null, "model": null, "language": "en-GB", "is_bot": false, "bot_name": null, "bot_category": null,
-            "bot_score": 0, "bot_reasons": [], "ruleset": 4, "engagement_seconds": null,
+            "bot_score": 0, "bot_reasons": [], "ruleset": 5, "engagement_seconds": null,
             "scroll_depth": null, "properties": {"plan": "pro"}
         })
     );
