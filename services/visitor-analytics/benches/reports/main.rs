@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use bench::{CpuTime, parent_pid};
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use visitor_analytics::app::reports::ReportEngine;
 use visitor_analytics::domain::visitor_id::VisitorIdLifetime;
 use visitor_analytics::store::Store;
@@ -94,14 +94,11 @@ async fn prepare_dataset(visits: u32) -> Dataset {
         let fill = FILL_SQL
             .replace(":visits", &visits.to_string())
             .replace(":visitor_id", ids.1);
-        sqlx::raw_sql(AssertSqlSafe(fill))
-            .execute(&pool)
-            .await
-            .unwrap();
-        sqlx::raw_sql("vacuum analyze")
-            .execute(&pool)
-            .await
-            .unwrap();
+        let mut connection = unlimited_connection(&pool).await;
+        for statement in [fill, "vacuum analyze".to_owned()] {
+            let statement = sqlx::raw_sql(AssertSqlSafe(statement));
+            statement.execute(&mut connection).await.unwrap();
+        }
         println!(
             "generated the visits in {:.0} s",
             begun.elapsed().as_secs_f64()
@@ -118,6 +115,14 @@ async fn prepare_dataset(visits: u32) -> Dataset {
         now,
         visits,
     }
+}
+
+/// A connection whose statements may take any time.
+async fn unlimited_connection(pool: &PgPool) -> PgConnection {
+    let mut connection = pool.acquire().await.unwrap().detach();
+    let unlimited = sqlx::raw_sql("set statement_timeout = 0");
+    unlimited.execute(&mut connection).await.unwrap();
+    connection
 }
 
 async fn count_rows(pool: &PgPool, table: &str) -> i64 {

@@ -15,7 +15,7 @@ use visitor_analytics::app::reports::{
 };
 use visitor_analytics::store::{ReportSite, Store};
 
-use crate::Dataset;
+use crate::{Dataset, unlimited_connection};
 
 /// Repetitions of each query.
 const REPETITIONS: usize = 30;
@@ -143,16 +143,16 @@ pub(crate) async fn run_all(
 async fn print_visitors(pool: &PgPool, reports: &ReportEngine, asked: &ReportQuery) {
     let totals = reports.totals(asked).await.unwrap().value;
     let exact = sqlx::query_scalar::<_, i64>(
-        "select count(distinct s.visitor_id) from visitor_analytics.session s
-         where s.site_id = $1 and not s.is_bot and exists (
-             select from visitor_analytics.visit v where v.session_id = s.id
-               and v.timestamp >= $2 and v.timestamp < $3)",
+        "select count(distinct v.visitor_id) from visitor_analytics.visit v
+         join visitor_analytics.session s on s.id = v.session_id
+         where v.site_id = $1 and not s.is_bot and v.timestamp >= $2 and v.timestamp < $3",
     );
     let exact = exact
         .bind(asked.site.id)
         .bind(asked.period.from)
         .bind(asked.period.to);
-    let exact = exact.fetch_one(pool).await.unwrap();
+    let mut connection = unlimited_connection(pool).await;
+    let exact = exact.fetch_one(&mut connection).await.unwrap();
     println!(
         "visitors of 90 days: {} ({:?}); counted from the visits: {exact}",
         totals.metrics[0].visitors, totals.counting

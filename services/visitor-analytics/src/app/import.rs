@@ -35,6 +35,8 @@ const MAX_BATCH_BYTES: usize = 1_048_576;
 const CHECKPOINT_LINES: i64 = 10_000;
 /// Rejected lines that an import reports; all are counted.
 const MAX_REPORTED_ERRORS: usize = 20;
+/// Unknown fields that an import reports.
+const MAX_UNKNOWN_FIELDS: usize = 10;
 
 #[derive(Clone, Debug)]
 pub struct ImportRequest {
@@ -100,6 +102,7 @@ impl FileImporter<'_> {
                 lines: import.lines,
                 errors: import.errors.clone(),
                 skipped_kinds: import.skipped_kinds.clone(),
+                unknown_fields: import.unknown_fields.clone(),
                 ..ImportProgress::default()
             },
             previous: import,
@@ -210,6 +213,15 @@ impl ImportRun<'_> {
         *kind.or_default() += 1;
     }
 
+    fn note_unknown_fields(&mut self) {
+        for name in self.parser.take_unknown_fields() {
+            let known = &mut self.progress.unknown_fields;
+            if known.len() < MAX_UNKNOWN_FIELDS && !known.contains(&name) {
+                known.push(name);
+            }
+        }
+    }
+
     fn line_error(&self, code: &str, detail: String, field: Option<&str>) -> LineError {
         LineError {
             line: self.line_number,
@@ -225,6 +237,7 @@ impl ImportRun<'_> {
             return Err(self.line_error("LINE_UNREADABLE", detail, None));
         };
         let parsed = self.parser.parse(text);
+        self.note_unknown_fields();
         self.buffered_bytes += text.len();
         let parsed = parsed.map_err(|e| self.line_error(e.code(), e.to_string(), e.field()))?;
         let (policy, now) = (self.importer.privacy_policy, self.importer.clock.now());

@@ -15,6 +15,7 @@ mod parsed_line;
 mod quoted_text;
 mod reimported;
 mod umami;
+mod unknown_fields;
 mod w3c;
 
 pub use detection::{DetectedFormat, detect_format};

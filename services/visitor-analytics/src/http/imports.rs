@@ -18,6 +18,7 @@ use super::error;
 use super::query_params::{check_limit, invalid_param, parse_cursor, truncate_page};
 use super::site_scope::{self, SiteScope};
 use super::state::SharedState;
+use super::submit::unknown_field_warnings;
 use crate::app::import::{FileImporter, ImportError, ImportRequest};
 use crate::domain::import::{FORMAT_NAMES, ImportFormat};
 use crate::store::{self, LineError};
@@ -71,6 +72,8 @@ pub(super) struct ImportResponse {
     ignored: i64,
     /// Lines that cannot be parsed, or whose visit is invalid.
     rejected: i64,
+    /// What may be a mistake in the file: fields or columns with unknown names, which are ignored.
+    warnings: Vec<String>,
     /// Errors of the first 20 rejected lines.
     errors: Vec<LineError>,
 }
@@ -328,6 +331,7 @@ fn to_response(import: store::Import, now: DateTime<Utc>) -> ImportResponse {
         skipped_kinds: import.skipped_kinds,
         ignored: import.counts.ignored,
         rejected: import.counts.rejected,
+        warnings: unknown_field_warnings(&import.unknown_fields),
         errors: import.errors,
     }
 }

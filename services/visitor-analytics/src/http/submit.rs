@@ -209,7 +209,7 @@ impl SubmitContext<'_> {
     }
 }
 
-fn unknown_field_warnings(names: &[String]) -> Vec<String> {
+pub(super) fn unknown_field_warnings(names: &[String]) -> Vec<String> {
     const MAX_WARNINGS: usize = 10;
     const MAX_NAME_CHARS: usize = 64;
     let names = names.iter().take(MAX_WARNINGS);

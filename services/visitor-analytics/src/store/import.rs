@@ -44,6 +44,8 @@ pub struct Import {
     pub counts: ImportCounts,
     /// Skipped lines by reason.
     pub skipped_kinds: BTreeMap<String, i64>,
+    /// The names of fields that are unknown.
+    pub unknown_fields: Vec<String>,
     /// The first rejected lines.
     pub errors: Vec<LineError>,
 }
@@ -93,6 +95,8 @@ pub struct ImportProgress {
     pub counts: ImportCounts,
     /// All skipped lines of the import by reason.
     pub skipped_kinds: BTreeMap<String, i64>,
+    /// All unknown fields of the import.
+    pub unknown_fields: Vec<String>,
     /// All reported errors of the import.
     pub errors: Vec<LineError>,
 }
@@ -122,6 +126,7 @@ struct ImportRow {
     ignored: i64,
     rejected: i64,
     skipped_kinds: Json<BTreeMap<String, i64>>,
+    unknown_fields: Vec<String>,
     errors: Json<Vec<LineError>>,
 }
 
@@ -146,6 +151,7 @@ impl From<ImportRow> for Import {
                 rejected: row.rejected,
             },
             skipped_kinds: row.skipped_kinds.0,
+            unknown_fields: row.unknown_fields,
             errors: row.errors.0,
         }
     }
@@ -179,7 +185,7 @@ impl ImportStore {
                  and i.format = $2 and i.site is not distinct from $3
                returning number, id, format, site, created_at, touched_at, finished_at, runner,
                    lines, digest, recorded, duplicates, skipped, ignored, rejected,
-                   skipped_kinds as "skipped_kinds: _", errors as "errors: _""#,
+                   skipped_kinds as "skipped_kinds: _", unknown_fields, errors as "errors: _""#,
             id,
             format,
             site,
@@ -216,7 +222,8 @@ impl ImportStore {
             "update visitor_analytics.import
              set lines = $3, digest = $4, touched_at = $5, recorded = recorded + $6,
                  duplicates = duplicates + $7, skipped = skipped + $8, ignored = ignored + $9,
-                 rejected = rejected + $10, errors = $11, skipped_kinds = $12
+                 rejected = rejected + $10, errors = $11, skipped_kinds = $12,
+                 unknown_fields = $13
              where number = $1 and runner = $2",
             number,
             runner,
@@ -230,6 +237,7 @@ impl ImportStore {
             counts.rejected,
             Json(&step.errors) as _,
             Json(&step.skipped_kinds) as _,
+            &step.unknown_fields,
         );
         Ok(done.execute(&self.pool).await?.rows_affected() == 1)
     }
@@ -269,7 +277,7 @@ impl ImportStore {
             ImportRow,
             r#"select number, id, format, site, created_at, touched_at, finished_at, runner,
                    lines, digest, recorded, duplicates, skipped, ignored, rejected,
-                   skipped_kinds as "skipped_kinds: _", errors as "errors: _"
+                   skipped_kinds as "skipped_kinds: _", unknown_fields, errors as "errors: _"
                from visitor_analytics.import
                where id = $1 and ($2::text[] is null or site = any($2))"#,
             id,
@@ -303,7 +311,7 @@ impl ImportStore {
             ImportRow,
             r#"select number, id, format, site, created_at, touched_at, finished_at, runner,
                    lines, digest, recorded, duplicates, skipped, ignored, rejected,
-                   skipped_kinds as "skipped_kinds: _", errors as "errors: _"
+                   skipped_kinds as "skipped_kinds: _", unknown_fields, errors as "errors: _"
                from visitor_analytics.import
                where ($1::text is null or site = $1)
                  and ($2::uuid is null or number < (

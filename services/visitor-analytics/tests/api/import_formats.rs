@@ -1,5 +1,6 @@
 //! Import of logs of real servers.
 
+use common::readable_url::readable_path;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -41,7 +42,7 @@ async fn example_lines_give_the_expected_pages(pool: PgPool) {
         assert_eq!(visit["user_id"], case["page"]["user_id"], "{about}");
         assert_eq!(visit["site"], "shop.example", "{about}");
         let url = url::Url::parse(case["page"]["url"].as_str().unwrap()).unwrap();
-        assert_eq!(visit["path"], url.path(), "{about}");
+        assert_eq!(visit["path"], *readable_path(url.path()), "{about}");
         let gone = system
             .delete(&format!("/imports/{id}"))
             .send()
@@ -186,4 +187,45 @@ async fn a_file_of_another_kind_is_refused_with_the_formats(pool: PgPool) {
             .2,
         "site"
     );
+}
+
+#[sqlx::test(migrations = false)]
+async fn unknown_columns_and_fields_are_named(pool: PgPool) {
+    let system = start(pool).await;
+    let csv = "url,ip,user_agent,timestamp,referer,colour\n\
+        https://shop.example/,81.2.69.1,Mozilla/5.0,2026-11-19T10:00:00Z,https://www.bing.com/,red\n\
+        https://shop.example/,81.2.69.2,Mozilla/5.0,2026-11-19T10:00:00Z,,blue\n";
+    let done = system.import("format=csv", csv).await;
+    assert_eq!(done["recorded"], 2, "{done}");
+    let warning = json!(["the field `colour` is unknown and was ignored"]);
+    assert_eq!(done["warnings"], warning);
+    let path = format!("/imports/{}", done["id"].as_str().unwrap());
+    assert_eq!(system.read(&path).await["warnings"], warning);
+    let list = system
+        .read("/visits?site=shop.example&source=bing&include_bots=true")
+        .await;
+    assert_eq!(list["data"].as_array().unwrap().len(), 1, "{list}");
+    let ndjson = r#"{"url": "https://shop.example/", "ip": "81.2.69.3", "user_agent": "Mozilla/5.0",
+        "timestamp": "2026-11-19T10:00:00Z", "color": 7}"#;
+    let done = system
+        .import("format=ndjson", ndjson.replace('\n', " "))
+        .await;
+    assert_eq!(
+        done["warnings"],
+        json!(["the field `color` is unknown and was ignored"])
+    );
+    let export = system
+        .get("/export?site=shop.example&format=csv")
+        .send()
+        .await
+        .unwrap();
+    let export = export
+        .text()
+        .await
+        .unwrap()
+        .replace("shop.example", "copy.example");
+    let known = system
+        .import("format=csv&site=copy.example", export.clone())
+        .await;
+    assert_eq!(known["warnings"], json!([]));
 }

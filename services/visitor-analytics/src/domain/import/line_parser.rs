@@ -9,6 +9,7 @@ use super::json_log;
 use super::page_filter::SkipReason;
 use super::parsed_line::{LineParseError, ParsedLine};
 use super::umami;
+use super::unknown_fields::UnknownFields;
 use super::w3c::W3cDirectives;
 use crate::domain::export::columns::{ColumnType, EXPORT_COLUMNS};
 use crate::domain::export::csv;
@@ -21,6 +22,7 @@ pub struct LineParser {
     /// The column names of a CSV file, from its first line.
     column_names: Vec<String>,
     directives: W3cDirectives,
+    unknown_fields: UnknownFields,
 }
 
 impl LineParser {
@@ -33,6 +35,7 @@ impl LineParser {
             site,
             column_names: vec![],
             directives: W3cDirectives::default(),
+            unknown_fields: UnknownFields::default(),
         }
     }
 
@@ -67,6 +70,11 @@ impl LineParser {
         })
     }
 
+    /// The fields of visits that are unknown, and that were not returned before.
+    pub fn take_unknown_fields(&mut self) -> Vec<String> {
+        self.unknown_fields.take()
+    }
+
     fn try_parse(&mut self, line: &str) -> Result<ParsedLine, LineParseError> {
         if line.trim().is_empty() {
             return Ok(ParsedLine::Skipped(SkipReason::Blank));
@@ -98,11 +106,13 @@ impl LineParser {
             ImportFormat::Ndjson => {
                 let fields = serde_json::from_str(line).map_err(|e| json_error(&e))?;
                 let other = other_format(&fields, self.format);
-                parse_visit(fields, self.site.clone()).map_err(|error| other.unwrap_or(error))
+                parse_visit(fields, self.site.clone(), &mut self.unknown_fields)
+                    .map_err(|error| other.unwrap_or(error))
             }
             ImportFormat::Csv => parse_visit(
                 typed_values(self.named_values(line)?.into_iter()),
                 self.site.clone(),
+                &mut self.unknown_fields,
             ),
             ImportFormat::Umami => {
                 let values = self.named_values(line)?.into_iter();
@@ -129,18 +139,22 @@ fn other_format(fields: &Map<String, Value>, format: ImportFormat) -> Option<Lin
 fn parse_visit(
     mut fields: Map<String, Value>,
     site: Option<String>,
+    unknown_fields: &mut UnknownFields,
 ) -> Result<ParsedLine, LineParseError> {
     if let Some(site) = site {
         fields.insert("site".to_owned(), site.into());
     }
     // Only exported visits have this field.
     let is_exported = fields.contains_key("received_at");
-    let fields = Value::Object(fields);
     if is_exported {
+        unknown_fields.check_exported(&fields);
+        let fields = Value::Object(fields);
         let exported = serde_json::from_value(fields).map_err(|e| json_error(&e))?;
         return Ok(ParsedLine::Exported(Box::new(exported)));
     }
-    let submitted = serde_json::from_value(fields).map_err(|e| json_error(&e))?;
+    let note = |name: serde_ignored::Path<'_>| unknown_fields.note(&name.to_string());
+    let submitted = serde_ignored::deserialize(Value::Object(fields), note);
+    let submitted = submitted.map_err(|e| json_error(&e))?;
     Ok(ParsedLine::Visit(Box::new(submitted)))
 }
 
