@@ -3,11 +3,13 @@
 -- folded have neither until a worker has read their visits.
 alter table visitor_analytics.column_block
     add column visitor_ids smallint,
-    add column visitor_sketches bytea;
+    add column people_sketch bytea,
+    add column bots_sketch bytea;
 
 -- To compress them would only cost time.
 alter table visitor_analytics.column_block
-    alter column visitor_sketches set storage external;
+    alter column people_sketch set storage external,
+    alter column bots_sketch set storage external;
 
 create index column_block_without_visitor_ids on visitor_analytics.column_block (site_id, day)
     where visitor_ids is null;

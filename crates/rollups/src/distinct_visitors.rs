@@ -8,7 +8,6 @@ use std::collections::{HashMap, HashSet};
 use datasketches::hll::{HllSketch, HllType, HllUnion};
 
 use super::cohort::VisitorLists;
-use super::varint::{read_varint, write_varint};
 
 /// The binary logarithm of the number of registers of a day's sketch, each of one byte.
 const DAY_SKETCH_LOG: u8 = 15;
@@ -27,24 +26,19 @@ pub const DAY_SKETCH_ERROR: f64 = 0.0113;
 /// The same for [`DistinctVisitors`].
 pub const GROUP_SKETCH_ERROR: f64 = 0.0159;
 
-/// The sketches of the people and the bots of a day, from the list that
+/// The sketches of the people and of the bots of a day, from the list that
 /// [`super::cohort::encode_visitors`] makes; `None` if the list suffices or is invalid.
 #[must_use]
-pub fn encode_sketches(list: &[u8]) -> Option<Vec<u8>> {
+pub fn encode_sketches(list: &[u8]) -> Option<[Vec<u8>; 2]> {
     let classes = [keys(list, false)?, keys(list, true)?];
     if classes.iter().flat_map(VisitorLists::keys).count() <= MAX_LISTED_VISITORS {
         return None;
     }
-    let [people, bots] = classes.map(|keys| {
+    Some(classes.map(|keys| {
         let mut union = day_union();
         keys.keys().for_each(|key| union.update_value(key));
         union.to_sketch(HllType::Hll8).serialize()
-    });
-    let mut bytes = vec![];
-    write_varint(&mut bytes, people.len() as u64);
-    bytes.extend(people);
-    bytes.extend(bots);
-    Some(bytes)
+    }))
 }
 
 fn day_union() -> HllUnion {
@@ -86,16 +80,14 @@ impl PeriodVisitors {
         Some(())
     }
 
-    /// Adds a day's sketches; `None` if the bytes are invalid or the count is exact.
+    /// Adds a day's sketch of people or of bots; `None` if the bytes are invalid or the count is
+    /// exact.
     #[must_use]
-    pub fn add_sketches(&mut self, mut bytes: &[u8]) -> Option<()> {
-        let Self::Estimated(classes) = self else {
-            return None;
-        };
-        let length = usize::try_from(read_varint(&mut bytes)?).ok()?;
-        let (people, bots) = bytes.split_at_checked(length)?;
-        let mut classes = classes.iter_mut().zip([people, bots]);
-        classes.try_for_each(|(merged, bytes)| merged.add(bytes))
+    pub fn add_sketch(&mut self, sketch: &[u8], is_bot: bool) -> Option<()> {
+        match self {
+            Self::Estimated(classes) => classes[usize::from(is_bot)].add(sketch),
+            Self::Exact(_) => None,
+        }
     }
 
     /// The numbers of people and of bots.

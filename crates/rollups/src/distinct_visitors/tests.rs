@@ -28,7 +28,10 @@ fn count(days: &[Vec<u8>], is_estimated: bool) -> [i64; 2] {
     let mut visitors = PeriodVisitors::new(is_estimated);
     for list in days {
         match encode_sketches(list) {
-            Some(bytes) if is_estimated => visitors.add_sketches(&bytes).unwrap(),
+            Some([people, bots]) if is_estimated => {
+                visitors.add_sketch(&people, false).unwrap();
+                visitors.add_sketch(&bots, true).unwrap();
+            }
             _ => visitors.add_list(list.clone()).unwrap(),
         }
     }
@@ -64,7 +67,7 @@ fn sketches_and_lists_of_different_days_add_up() {
 fn broken_bytes_are_refused() {
     let mut visitors = PeriodVisitors::new(true);
     for bytes in [&[][..], &[9, 1], &[1, 2, 3]] {
-        assert!(visitors.add_sketches(bytes).is_none(), "{bytes:?}");
+        assert!(visitors.add_sketch(bytes, false).is_none(), "{bytes:?}");
         assert!(visitors.add_list(bytes.to_vec()).is_none(), "{bytes:?}");
         assert!(encode_sketches(bytes).is_none(), "{bytes:?}");
     }

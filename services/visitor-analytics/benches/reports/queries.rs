@@ -141,7 +141,7 @@ pub(crate) async fn run_all(
 
 /// Compares the visitors of a period with an exact count.
 async fn print_visitors(pool: &PgPool, reports: &ReportEngine, asked: &ReportQuery) {
-    let totals = reports.totals(asked).await.unwrap().value;
+    let totals = reports.totals(asked, Some(false)).await.unwrap().value;
     let exact = sqlx::query_scalar::<_, i64>(
         "select count(distinct v.visitor_id) from visitor_analytics.visit v
          join visitor_analytics.session s on s.id = v.session_id
@@ -272,8 +272,10 @@ async fn measure_report(
     for _ in 0..=REPETITIONS {
         let begun = Instant::now();
         match report {
-            Report::Totals => _ = reports.totals(asked).await.unwrap(),
-            Report::Series(interval) => _ = reports.series(asked, *interval).await.unwrap(),
+            Report::Totals => _ = reports.totals(asked, Some(false)).await.unwrap(),
+            Report::Series(interval) => {
+                _ = reports.series(asked, *interval, Some(false)).await.unwrap()
+            }
             Report::Breakdown(subject) => {
                 let wanted = BreakdownQuery {
                     property: None,

@@ -199,18 +199,19 @@ async fn many_visitors_are_estimated_within_two_percent(pool: PgPool) {
     fold_all(&mut [&mut system], TimeDelta::days(2)).await;
     let insert = "insert into visitor_analytics.column_block
         (site_id, day, part, start, runs, times, page, agent, verdict, place, network, language,
-         status, origin, entry, exit, visitors, visitor_ids, visitor_sketches)
+         status, origin, entry, exit, visitors, visitor_ids, people_sketch, bots_sketch)
         select site_id, $1, 0, $1::timestamp at time zone 'UTC', '', '', '', '', '', '', '', '', '', '',
-               '', '', $2, 8, $3
+               '', '', $2, 8, $3, $4
         from visitor_analytics.column_block limit 1";
     let first: NaiveDate = "2026-08-01".parse().unwrap();
     for day in 0..40_u64 {
         let list = visitor_list(day, VISITORS);
-        let sketches = encode_sketches(&list).unwrap();
+        let [people_sketch, bots_sketch] = encode_sketches(&list).unwrap();
         let insert = sqlx::query(insert)
             .bind(first + chrono::Days::new(day))
             .bind(list)
-            .bind(sketches);
+            .bind(people_sketch)
+            .bind(bots_sketch);
         insert.execute(&system.pool).await.unwrap();
     }
     let path = format!("/analytics/summary?site={SITE}&from=2026-08-01&to=2026-11-09");
@@ -221,6 +222,8 @@ async fn many_visitors_are_estimated_within_two_percent(pool: PgPool) {
     );
     assert!((found - exact).abs() * 50 <= exact, "{found}");
     assert_eq!(summary["estimated"], true);
+    let all = system.read(&format!("{path}&include_bots=true")).await;
+    assert_eq!(all["visitors"], summary["visitors"], "there are no bots");
     assert_eq!(summary["estimated_error"], 0.0113);
     let path = format!("/analytics/summary?site={SITE}&from=2026-08-01&to=2026-08-20");
     let summary = system.read(&path).await;

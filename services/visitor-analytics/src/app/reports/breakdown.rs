@@ -242,7 +242,9 @@ impl ReportEngine {
             group_of: series.value.iter().map(weekday).collect(),
             group_count: 7,
         };
-        let counted = self.count_visitors(query, &groups).await?;
+        let counted = self
+            .count_visitors(query, &groups, breakdown.is_bot)
+            .await?;
         let mut sums = [[Metrics::default(); 2]; 7].map(|metrics| TimeBucket {
             start: query.period.from,
             metrics,

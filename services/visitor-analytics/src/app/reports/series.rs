@@ -38,11 +38,13 @@ impl ReportEngine {
     /// The metrics of each interval in a period.
     ///
     /// With days and longer intervals, a session counts in the interval in which it begins. With
-    /// hours and minutes, it counts in each interval in which it has a visit.
+    /// hours and minutes, it counts in each interval in which it has a visit. With `is_bot`, the
+    /// visitors of the other class may be too few.
     pub async fn series(
         &self,
         query: &ReportQuery,
         interval: Interval,
+        is_bot: Option<bool>,
     ) -> Result<AsOf<Series>, StoreError> {
         if !matches!(interval, Interval::Week | Interval::Month) {
             let series = self.summed_series(query, interval).await?;
@@ -67,7 +69,7 @@ impl ReportEngine {
             group_of,
             group_count: buckets.len(),
         };
-        let counted = self.count_visitors(query, &groups).await?;
+        let counted = self.count_visitors(query, &groups, is_bot).await?;
         for (bucket, visitors) in buckets.iter_mut().zip(counted.groups.iter().flatten()) {
             bucket.set_visitors(*visitors);
         }
@@ -80,8 +82,12 @@ impl ReportEngine {
         })
     }
 
-    /// The metrics of a whole period.
-    pub async fn totals(&self, query: &ReportQuery) -> Result<AsOf<PeriodTotals>, StoreError> {
+    /// The metrics of a whole period. With `is_bot`, the visitors of the other class may be too few.
+    pub async fn totals(
+        &self,
+        query: &ReportQuery,
+        is_bot: Option<bool>,
+    ) -> Result<AsOf<PeriodTotals>, StoreError> {
         let days = self.summed_series(query, Interval::Day).await?;
         let mut total = TimeBucket {
             start: query.period.from,
@@ -93,7 +99,7 @@ impl ReportEngine {
             group_of: vec![0; days.value.len()],
             group_count: 1,
         };
-        let counted = self.count_visitors(query, &groups).await?;
+        let counted = self.count_visitors(query, &groups, is_bot).await?;
         if let Some([visitors]) = counted.groups.as_deref() {
             total.set_visitors(*visitors);
         }

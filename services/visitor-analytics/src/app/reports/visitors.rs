@@ -133,17 +133,22 @@ impl DayGroups<'_> {
 }
 
 impl ReportEngine {
-    /// Counts each visitor once per group.
+    /// Counts each visitor once per group. With `is_bot`, the number of the other class may be too
+    /// low.
     pub(super) async fn count_visitors(
         &self,
         query: &ReportQuery,
         groups: &DayGroups<'_>,
+        is_bot: Option<bool>,
     ) -> Result<VisitorCounts, StoreError> {
         let mut ids = self.period_visitor_ids(query).await?;
         let counted = if ids.are_daily || groups.are_single_days() {
             None
         } else if query.is_unfiltered() {
-            Some(self.count_stored_visitors(query, groups, &mut ids).await?)
+            Some(
+                self.count_stored_visitors(query, groups, is_bot, &mut ids)
+                    .await?,
+            )
         } else {
             Some(self.scan_visitors(query, groups, &mut ids).await?)
         };
@@ -191,11 +196,14 @@ impl ReportEngine {
         &self,
         query: &ReportQuery,
         groups: &DayGroups<'_>,
+        is_bot: Option<bool>,
         ids: &mut PeriodVisitorIds,
     ) -> Result<Vec<[i64; 2]>, StoreError> {
         let list_bytes: usize = ids.stored.iter().map(|day| day.list_bytes).sum();
         let is_estimated = list_bytes > MAX_EXACT_LIST_BYTES;
         ids.counting.estimated_error = is_estimated.then_some(DAY_SKETCH_ERROR);
+        let sketches =
+            [false, true].map(|class| is_estimated && is_bot.is_none_or(|is_bot| is_bot == class));
         let parts = groups.parts(query);
         let mut counts = vec![];
         for group in 0..groups.group_count {
@@ -205,12 +213,12 @@ impl ReportEngine {
             let whole: Vec<NaiveDate> = whole.map(|part| part.date).collect();
             let add = |_, stored| match stored {
                 StoredVisitors::List(list) => visitors.add_list(list),
-                StoredVisitors::Sketches(sketches) => visitors.add_sketches(&sketches),
+                StoredVisitors::Sketch { bytes, is_bot } => visitors.add_sketch(&bytes, is_bot),
             };
             if !whole.is_empty() {
                 let rollups = &self.store.rollups;
                 rollups
-                    .for_each_visitor_day(query.site.id, &whole, is_estimated, add)
+                    .for_each_visitor_day(query.site.id, &whole, sketches, add)
                     .await?;
             }
             for part in parts() {

@@ -157,7 +157,7 @@ async fn breakdown_by_goal(
     }
     let limit = report.parse_limit(DEFAULT_BREAKDOWN_LIMIT, MAX_BREAKDOWN_LIMIT)?;
     let total = async |goal_query: &ReportQuery| {
-        let totals = state.reports.totals(goal_query).await?;
+        let totals = state.reports.totals(goal_query, report.is_bot).await?;
         let metrics = select_metrics(report.is_bot, totals.value.metrics);
         Ok::<_, Problem>((metrics, totals.map(|totals| totals.counting)))
     };

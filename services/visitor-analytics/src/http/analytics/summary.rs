@@ -125,11 +125,11 @@ pub(crate) async fn summary(
             ));
         }
     };
-    let totals = state.reports.totals(query).await?;
+    let totals = state.reports.totals(query, report.is_bot).await?;
     let metrics = SummaryMetrics::new(report.is_bot, totals.value.metrics);
     let conversion_metrics = match report.goal_query(&state.store).await? {
         Some((goal, query)) => {
-            let reached = state.reports.totals(&query).await?.value;
+            let reached = state.reports.totals(&query, report.is_bot).await?.value;
             let reached = select_metrics(report.is_bot, reached.metrics);
             ConversionMetrics::new(&goal, metrics.sessions, reached.sessions)
         }
@@ -158,7 +158,7 @@ async fn fetch_previous(
         period,
         ..query.clone()
     };
-    let totals = reports.totals(&query).await?.value;
+    let totals = reports.totals(&query, is_bot).await?.value;
     Ok(PreviousPeriod {
         from: period.from,
         to: period.to,

@@ -86,7 +86,10 @@ pub(crate) async fn timeseries(
     )
     .await?;
     let (name, interval) = parse_interval(&report)?;
-    let series = state.reports.series(&report.query, interval).await?;
+    let series = state
+        .reports
+        .series(&report.query, interval, report.is_bot)
+        .await?;
     let mut data: Vec<TimeseriesPoint> = series
         .value
         .buckets

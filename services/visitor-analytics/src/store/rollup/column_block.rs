@@ -43,12 +43,15 @@ pub(super) async fn replace(
         ] = ColumnKind::STORED.map(|column| block.encode_column(column));
         let properties = block.encode_nonempty_column(ColumnKind::Properties);
         let visitors = cohort::encode_visitors(block, &day_seconds(&folded.day));
+        let [people_sketch, bots_sketch] =
+            encode_sketches(&visitors).map_or([None, None], |sketches| sketches.map(Some));
         sqlx::query!(
             "insert into visitor_analytics.column_block (site_id, day, part, start, runs, times,
                  page, agent, verdict, place, network, language, status, origin, entry, exit,
-                 properties, change, visitors, visitor_ids, visitor_sketches)
+                 properties, change, visitors, visitor_ids, people_sketch,
+                 bots_sketch)
              values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-                 $18, $19, $20, $21)",
+                 $18, $19, $20, $21, $22)",
             claimed.site_id,
             claimed.date,
             i16::try_from(part)
@@ -70,7 +73,8 @@ pub(super) async fn replace(
             claimed.change,
             &visitors,
             folded.visitor_ids.to_stored(),
-            encode_sketches(&visitors),
+            people_sketch,
+            bots_sketch,
         )
         .execute(&mut *connection)
         .await?;

@@ -22,8 +22,8 @@ pub struct VisitorDay {
 pub enum StoredVisitors {
     /// See [`rollups::cohort::encode_visitors`].
     List(Vec<u8>),
-    /// See [`encode_sketches`].
-    Sketches(Vec<u8>),
+    /// A sketch of people or of bots, see [`encode_sketches`].
+    Sketch { bytes: Vec<u8>, is_bot: bool },
 }
 
 impl RollupStore {
@@ -53,31 +53,37 @@ impl RollupStore {
         Ok(days.collect())
     }
 
-    /// Passes the visitors of each of these days to `take`: the sketches, if wanted and stored, or
-    /// the list. Stops with an error if it returns `None`, which means corrupt data.
+    /// Passes the visitors of each of these days to `take`: the sketches of the classes in
+    /// `sketches` (people, bots), if stored, or else the list. Stops with an error if it returns
+    /// `None`, which means corrupt data.
     pub async fn for_each_visitor_day(
         &self,
         site_id: i32,
         dates: &[NaiveDate],
-        wants_sketches: bool,
+        sketches: [bool; 2],
         mut take: impl FnMut(NaiveDate, StoredVisitors) -> Option<()>,
     ) -> Result<(), StoreError> {
         let rows = sqlx::query!(
-            "select day, case when $3 then visitor_sketches end as sketches,
-                    case when not $3 or visitor_sketches is null then visitors end as list
+            "select day, case when $3 then people_sketch end as people,
+                    case when $4 then bots_sketch end as bots,
+                    case when not ($3 or $4) or people_sketch is null then visitors end as list
              from visitor_analytics.column_block where site_id = $1 and day = any($2)",
             site_id,
             dates,
-            wants_sketches,
+            sketches[0],
+            sketches[1],
         );
         let mut rows = rows.fetch(&self.pool);
         while let Some(row) = rows.try_next().await? {
-            let sketches = row.sketches.map(StoredVisitors::Sketches);
-            let visitors = sketches.or(row.list.map(StoredVisitors::List));
-            let taken = visitors.map(|visitors| take(row.day, visitors));
-            if taken == Some(None) {
-                return Err(StoreError::Corrupt("the visitors of a day"));
-            }
+            let sketch = |bytes, is_bot| StoredVisitors::Sketch { bytes, is_bot };
+            let stored = [
+                row.list.map(StoredVisitors::List),
+                row.people.map(|bytes| sketch(bytes, false)),
+                row.bots.map(|bytes| sketch(bytes, true)),
+            ];
+            let mut stored = stored.into_iter().flatten();
+            let taken = stored.try_for_each(|visitors| take(row.day, visitors));
+            taken.ok_or(StoreError::Corrupt("the visitors of a day"))?;
         }
         Ok(())
     }
@@ -96,7 +102,7 @@ impl RollupStore {
         }
         let dates: Vec<NaiveDate> = days.iter().map(|day| day.date).collect();
         let mut lists = vec![];
-        self.for_each_visitor_day(site_id, &dates, false, |date, visitors| {
+        self.for_each_visitor_day(site_id, &dates, [false; 2], |date, visitors| {
             if let StoredVisitors::List(list) = visitors {
                 lists.push((date, list));
             }
@@ -124,15 +130,20 @@ impl RollupStore {
             day.day,
         );
         for row in parts.fetch_all(&self.pool).await? {
+            let sketches = row.visitors.as_deref().and_then(encode_sketches);
+            let [people_sketch, bots_sketch] =
+                sketches.map_or([None, None], |sketches| sketches.map(Some));
             // A day that is folded meanwhile has its kinds and keeps what the fold wrote.
             sqlx::query!(
-                "update visitor_analytics.column_block set visitor_ids = $4, visitor_sketches = $5
+                "update visitor_analytics.column_block
+                 set visitor_ids = $4, people_sketch = $5, bots_sketch = $6
                  where site_id = $1 and day = $2 and part = $3 and visitor_ids is null",
                 day.site_id,
                 day.day,
                 row.part,
                 kinds.to_stored(),
-                row.visitors.as_deref().and_then(encode_sketches),
+                people_sketch,
+                bots_sketch,
             )
             .execute(&self.pool)
             .await?;
