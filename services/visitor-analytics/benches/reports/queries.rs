@@ -274,7 +274,7 @@ async fn measure_report(
         match report {
             Report::Totals => _ = reports.totals(asked, Some(false)).await.unwrap(),
             Report::Series(interval) => {
-                _ = reports.series(asked, *interval, Some(false)).await.unwrap()
+                _ = reports.series(asked, *interval, Some(false)).await.unwrap();
             }
             Report::Breakdown(subject) => {
                 let wanted = BreakdownQuery {
