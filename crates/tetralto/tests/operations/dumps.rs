@@ -82,7 +82,7 @@ fn with_current_codes(answer: &Value) -> Value {
 }
 
 /// Fields that answers have since 0.1.0.
-const ADDED_FIELDS: [&str; 1] = ["source_name"];
+const ADDED_FIELDS: [&str; 4] = ["source_name", "visitor_ids", "estimated", "estimated_error"];
 
 /// An answer without the moment at which it was computed and without added fields.
 fn comparable(mut answer: Value) -> Value {
