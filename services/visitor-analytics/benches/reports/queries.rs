@@ -259,6 +259,7 @@ async fn report_query(
         filters: filters.into(),
         goal: None,
         now,
+        started_at: Instant::now().into(),
     }
 }
 
@@ -271,6 +272,10 @@ async fn measure_report(
     let mut times = vec![];
     for _ in 0..=REPETITIONS {
         let begun = Instant::now();
+        let asked = &ReportQuery {
+            started_at: begun.into(),
+            ..asked.clone()
+        };
         match report {
             Report::Totals => _ = reports.totals(asked, Some(false)).await.unwrap(),
             Report::Series(interval) => {

@@ -201,7 +201,7 @@ async fn check_all(system: &TestSystem, site: &str, zone: Tz) {
             let bots = bots.get(&None).copied().unwrap_or_default()[0];
             assert_eq!(body["bot_visits"], bots, "{question}");
             // Each dimension with some of the requests, and each request with some dimensions.
-            for dimension in naive_reports::dimensions().skip(turn % 4).step_by(4) {
+            for dimension in naive_reports::dimensions().skip(turn % 8).step_by(8) {
                 turn += 1;
                 let right = right(of_site, &|visit| visit.values[dimension].clone());
                 breakdown(system, &question, dimension, right).await;

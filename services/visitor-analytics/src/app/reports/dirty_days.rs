@@ -30,6 +30,10 @@ impl ReportEngine {
         let version = (version, is_past);
         let requested_at = Instant::now();
         if let Some(cached) = self.day_aggregates.get(key, detail) {
+            let is_same_version = (cached.version, cached.is_past) == version;
+            if is_same_version && cached.started_at >= query.started_at {
+                return Ok(cached);
+            }
             match cache_state(&cached, version) {
                 CacheState::Fresh => return Ok(cached),
                 CacheState::Stale => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use rollups::goal::GoalMatcher;
 use rollups::query::{AttributeFilter, ReportPeriod};
+use tokio::time::Instant;
 
 use crate::store::ReportSite;
 
@@ -17,6 +18,8 @@ pub struct ReportQuery {
     pub goal: Option<GoalMatcher>,
     /// The time of the request.
     pub now: DateTime<Utc>,
+    /// When the request began. Days that are not folded are folded once for it.
+    pub started_at: Instant,
 }
 
 impl ReportQuery {

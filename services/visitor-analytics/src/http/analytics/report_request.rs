@@ -11,6 +11,7 @@ use rollups::day::LocalDay;
 use rollups::goal::GoalMatcher;
 use rollups::pattern::WildcardPattern;
 use rollups::query::ReportPeriod;
+use tokio::time::Instant;
 use utoipa::IntoParams;
 
 use crate::app::reports::ReportQuery;
@@ -84,6 +85,7 @@ impl ReportRequest {
                 filters: filters.into(),
                 goal: None,
                 now,
+                started_at: Instant::now(),
             },
             is_bot,
             own_params: rest,
